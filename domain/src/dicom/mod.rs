@@ -1,0 +1,8 @@
+//! DICOM: the scan that bounds the bytes, validation, and de-identification (DESIGN §6, docs/adr/0005).
+//!
+//! Sans-I/O: nothing here reads or writes; `handlers/src/pump.rs` moves the bytes.
+
+pub mod plan;
+pub mod skeleton;
+
+pub use dicom_core::{Tag, VR};
