@@ -18,9 +18,9 @@ use crate::error::Error;
     version,
     propagate_version = true,
     max_term_width = 100,
+    arg_required_else_help = true,
     after_help = "Standard output is data, standard error is progress and errors.\n\
-        Exit codes: 0 all well, 1 some item failed or was quarantined, 2 usage, 3 integrity, 75 try again later.\n\
-        First steps: medimg doctor, then medimg demo"
+        Exit codes: 0 all well, 1 some item failed or was quarantined, 2 usage, 3 integrity, 75 try again later"
 )]
 pub(crate) struct Cli {
     /// What every verb takes.
@@ -58,8 +58,10 @@ impl Global {
 pub(crate) enum Asked {
     /// A verb.
     Run(Box<Cli>),
-    /// Help or the version: this text.
+    /// Help or the version: this text, on standard output.
     Text(String),
+    /// Nothing, so this help is due on standard error.
+    Nothing(String),
 }
 
 /// Returns what the command line asks for.
@@ -68,6 +70,7 @@ pub(crate) fn parse(line: impl Iterator<Item = OsString>) -> Result<Asked, Error
         Ok(cli) => Ok(Asked::Run(Box::new(cli))),
         Err(wrong) => match wrong.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Asked::Text(wrong.render().to_string())),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Ok(Asked::Nothing(wrong.render().to_string())),
             _ => Err(Error::Usage { what: told(&wrong, std::io::stderr().is_terminal()), near: near(&wrong) }),
         },
     }

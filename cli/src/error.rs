@@ -41,7 +41,7 @@ pub(crate) enum Error {
         nearest: &'static str,
     },
     /// A setting has a value it cannot have.
-    #[error("setting `{key}` was read from {origin}")]
+    #[error("setting `{key}` was read from {origin}, and its value is none that it takes")]
     ConfigValue {
         /// The setting.
         key: &'static str,
@@ -51,7 +51,7 @@ pub(crate) enum Error {
         wanted: String,
     },
     /// The files of the demo could not be written because one of them is there already.
-    #[error("the demo's files were written to the folder named by --write, which holds one of them already")]
+    #[error("the demo's files could not be written: the folder named by --write holds one of them already")]
     DemoExists,
     /// Something could not be written.
     #[error("{what} could not be written")]

@@ -8,6 +8,7 @@ mod error;
 mod exit;
 mod logs;
 mod output;
+#[allow(dead_code, reason = "the verbs that show bars and timelines come with the handlers")]
 mod ui;
 
 use std::panic::PanicHookInfo;
@@ -25,6 +26,10 @@ fn main() -> ExitCode {
     let json = std::env::args_os().any(|word| word == "--json");
     let done = args::parse(std::env::args_os()).and_then(|asked| match asked {
         Asked::Text(text) => print(&text),
+        Asked::Nothing(help) => {
+            note(&help);
+            Ok(Exit::Usage)
+        }
         Asked::Run(cli) => run(&cli),
     });
     done.unwrap_or_else(|error| {

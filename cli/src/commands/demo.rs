@@ -29,6 +29,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         _ => Error::Write { what: "a file of the demo", cause },
     })?;
     list(&files, context)?;
+    context.output.flush()?;
     if context.output.terminal {
         note(&format!("next: medimg process {}\n", args.write.display()));
     }

@@ -40,6 +40,7 @@ pub(crate) struct Context {
     /// Folder of the store.
     pub(crate) store: PathBuf,
     /// Nobody wants to see progress.
+    #[allow(dead_code, reason = "the verbs with progress come with the handlers")]
     pub(crate) quiet: bool,
     /// Standard output.
     pub(crate) output: Output,

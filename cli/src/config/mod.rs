@@ -74,6 +74,7 @@ pub(crate) struct Config {
     pub(crate) unknown_variables: Vec<String>,
 }
 
+#[allow(dead_code, reason = "the verbs that read switches and numbers come with the handlers")]
 impl Config {
     /// Returns the configuration for a store.
     pub(crate) fn load(

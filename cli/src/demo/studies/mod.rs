@@ -31,7 +31,7 @@ fn common(object: Object, patient: &Patient, procedure: Code) -> Object {
         .set(tags::STUDY_TIME, "081512.450")
         .set(tags::ACCESSION_NUMBER, &patient.accession_number)
         .set(tags::INSTITUTION_NAME, patient.institution)
-        .set(tags::INSTITUTION_ADDRESS, &patient.address)
+        .set(tags::INSTITUTION_ADDRESS, "1 Harbour Square, Fjordheim")
         .set(tags::INSTITUTIONAL_DEPARTMENT_NAME, "Radiology, building C")
         .set(tags::REFERRING_PHYSICIAN_NAME, &patient.referring_physician)
         .set(tags::STUDY_DESCRIPTION, &format!("{} for {}", procedure.2, spoken(&patient.name)))
@@ -87,7 +87,8 @@ fn grey_pixels(object: Object, canvas: &super::canvas::Canvas) -> Object {
 
 /// Returns the name as people write it: given name, then family name.
 fn spoken(person_name: &str) -> String {
-    let mut parts = person_name.split('^');
+    let alphabetic = person_name.split('=').next().unwrap_or_default();
+    let mut parts = alphabetic.split('^');
     let family = parts.next().unwrap_or_default();
     parts.next().map_or_else(|| family.to_owned(), |given| format!("{given} {family}"))
 }
