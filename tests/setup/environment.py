@@ -5,9 +5,10 @@ A package that alone cannot be had (no wheel for this platform) is named; the ot
 """
 
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
@@ -18,6 +19,19 @@ def pip_install(python, *arguments):
     """Runs pip; returns whether everything named is installed afterwards."""
     command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", *arguments]
     return subprocess.run(command, stdout=sys.stderr, check=False).returncode == 0
+
+
+def make(folder):
+    """Makes the empty environment; on Debian, where `venv` is a package of its own, installs that first if it may."""
+    create = [sys.executable, "-m", "venv", "--clear", str(folder)]
+    if subprocess.run(create, stdout=sys.stderr, check=False).returncode == 0:
+        return True
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        print("this Python cannot make virtual environments (on Debian: install python3-venv)", file=sys.stderr)
+        return False
+    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "-y", "python3-venv"]):
+        subprocess.run(command, stdout=sys.stderr, check=False)
+    return subprocess.run(create, stdout=sys.stderr, check=False).returncode == 0
 
 
 def main():
@@ -31,7 +45,8 @@ def main():
     if stamp.is_file() and stamp.read_text() == digest:
         print(python)
         return 0
-    venv.create(folder, with_pip=True, clear=True)
+    if not make(folder):
+        return NOT_RUN
     if not pip_install(python, "-r", str(REQUIREMENTS)):
         pins = [line for line in REQUIREMENTS.read_text().splitlines() if line and not line.startswith("#")]
         missing = [pin for pin in pins if not pip_install(python, "--no-deps", pin)]
