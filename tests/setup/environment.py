@@ -1,0 +1,64 @@
+"""Makes the virtual environment of the tests under the target folder and installs requirements.txt into it.
+
+Prints the path of its interpreter. Without a network it says so and exits with 77: what needs a package is then "not run".
+A package that alone cannot be had (no wheel for this platform) is named; the others are installed all the same.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+NOT_RUN = 77
+
+
+def pip_install(python, *arguments):
+    """Runs pip; returns whether everything named is installed afterwards."""
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", *arguments]
+    return subprocess.run(command, stdout=sys.stderr, check=False).returncode == 0
+
+
+def make(folder):
+    """Makes the empty environment; on Debian, where `venv` is a package of its own, installs that first if it may."""
+    create = [sys.executable, "-m", "venv", "--clear", str(folder)]
+    if subprocess.run(create, stdout=sys.stderr, check=False).returncode == 0:
+        return True
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        print("this Python cannot make virtual environments (on Debian: install python3-venv)", file=sys.stderr)
+        return False
+    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "-y", "python3-venv"]):
+        subprocess.run(command, stdout=sys.stderr, check=False)
+    return subprocess.run(create, stdout=sys.stderr, check=False).returncode == 0
+
+
+def main():
+    if sys.version_info < (3, 11):
+        print(f"the oracles need Python 3.11 or newer, this is {sys.version.split()[0]}", file=sys.stderr)
+        return NOT_RUN
+    folder = Path(sys.argv[1]).absolute()
+    python = folder / "bin" / "python"
+    digest = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
+    stamp = folder / "installed"
+    if stamp.is_file() and stamp.read_text() == digest:
+        print(python)
+        return 0
+    if not make(folder):
+        return NOT_RUN
+    if not pip_install(python, "-r", str(REQUIREMENTS)):
+        pins = [line for line in REQUIREMENTS.read_text().splitlines() if line and not line.startswith("#")]
+        missing = [pin for pin in pins if not pip_install(python, "--no-deps", pin)]
+        print(f"not installed: {', '.join(missing)}", file=sys.stderr)
+        if len(missing) == len(pins):
+            return NOT_RUN
+    else:
+        # Only a complete environment is kept: an incomplete one is tried again at the next run.
+        stamp.write_text(digest)
+    print(python)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
