@@ -8,10 +8,14 @@ mod body;
 mod decision;
 mod entry;
 mod error;
+#[cfg(feature = "faulty")]
+pub mod faulty;
 mod hash;
 mod header;
 mod memory;
 mod merkle;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod tags;
 mod time;
 mod traits;
@@ -24,6 +28,8 @@ pub use hash::{BodyHash, LeafHash, Nonce, RootHash, body_hash, first_prev, leaf_
 pub use header::{Actor, EventTypes, HEADER_BYTES_MAX, Header, HeaderError, IndexHash, Origin, StreamKey};
 pub use memory::MemoryLedger;
 pub use merkle::{Frontier, Head, merkle_root};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Open, SqliteLedger};
 pub use tags::{Tag, TagKind, Tagged};
 pub use time::UtcMillis;
 pub use traits::{Appended, Ledger, Log, READ_ENTRIES_MAX, STREAM_ENTRIES_MAX};
