@@ -2,7 +2,11 @@
 //!
 //! Sans-I/O: nothing here reads or writes; `handlers/src/pump.rs` moves the bytes.
 
+pub mod inflate;
+pub(crate) mod jpeg;
+pub mod limits;
 pub mod plan;
+pub mod scan;
 pub mod skeleton;
 
 pub use dicom_core::{Tag, VR};
