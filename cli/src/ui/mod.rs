@@ -5,3 +5,4 @@ pub(crate) mod item;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod timeline;
+pub(crate) mod verdict;
