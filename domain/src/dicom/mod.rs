@@ -2,7 +2,16 @@
 //!
 //! Sans-I/O: nothing here reads or writes; `handlers/src/pump.rs` moves the bytes.
 
+pub mod charset;
+pub mod deidentify;
+pub mod facts;
+pub mod identity;
+pub mod iod;
 pub mod plan;
 pub mod skeleton;
+pub mod validate;
 
+pub use deidentify::{Profile, ProfileError, deidentify};
 pub use dicom_core::{Tag, VR};
+pub use identity::Identity;
+pub use validate::{Validation, Warning, validate};
