@@ -8,5 +8,7 @@ pub mod limits;
 pub mod plan;
 pub mod scan;
 pub mod skeleton;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 
 pub use dicom_core::{Tag, VR};
