@@ -6,9 +6,15 @@ pub mod charset;
 pub mod deidentify;
 pub mod facts;
 pub mod identity;
+pub mod inflate;
 pub mod iod;
+pub(crate) mod jpeg;
+pub mod limits;
 pub mod plan;
+pub mod scan;
 pub mod skeleton;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 pub mod validate;
 
 pub use deidentify::{Profile, ProfileError, deidentify};
