@@ -157,10 +157,10 @@ impl Scanner {
 
     /// Goes on under an encoding that was found, not declared.
     fn assume(&mut self, encoding: Encoding) {
-        let uid = syntax::uid_of(encoding);
-        self.syntax =
-            crate::dicom::skeleton::Syntax { uid: uid.to_owned(), encoding, deflated: false, encapsulated: false };
-        self.walked = false;
+        self.syntax.encoding = encoding;
+        if !self.attempts.declared {
+            self.syntax.uid = syntax::uid_of(encoding).to_owned();
+        }
     }
 
     fn no_encoding(&self) -> Rejection {
