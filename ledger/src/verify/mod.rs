@@ -145,7 +145,7 @@ impl Verifier {
     /// Checks the index. None if the row cannot be placed in the log at all.
     fn place(&mut self, leaf_index: i64) -> Option<u64> {
         let Ok(index) = u64::try_from(leaf_index) else {
-            self.add(Code::EntryMisplaced, Some(0));
+            self.add(Code::EntryMisplaced, None);
             return None;
         };
         if index < self.next {
@@ -273,7 +273,9 @@ impl Verifier {
     pub fn finish(mut self) -> Report {
         self.stray_tags();
         if let Some(head) = &self.head {
-            self.tree.compare(head, self.next).into_iter().for_each(|finding| self.report.add(finding));
+            let (findings, proved_below) = self.tree.compare(head, self.next);
+            findings.into_iter().for_each(|finding| self.report.add(finding));
+            self.report.proved_below = proved_below;
         }
         self.report.streams = self.tips.len() as u64;
         self.report.root = self.tree.root();

@@ -101,6 +101,9 @@ pub struct Report {
     pub streams: u64,
     /// Root of the entries as read; none where indices are missing.
     pub root: Option<RootHash>,
+    /// Every entry below this index hashes to what the head says, so headers, order and links are as they were appended.
+    /// Where the log was cut, this may be far below the first missing index: the head proves whole subtrees only.
+    pub proved_below: u64,
     /// The first findings, at most [`FINDINGS_MAX`], in the order found.
     pub findings: Vec<Finding>,
     /// How many there are in all.
@@ -116,7 +119,15 @@ impl Report {
     }
 
     pub(super) const fn new() -> Self {
-        Self { entries: 0, streams: 0, root: None, findings: Vec::new(), findings_count: 0, first_bad: None }
+        Self {
+            entries: 0,
+            streams: 0,
+            root: None,
+            proved_below: 0,
+            findings: Vec::new(),
+            findings_count: 0,
+            first_bad: None,
+        }
     }
 
     pub(super) fn add(&mut self, finding: Finding) {

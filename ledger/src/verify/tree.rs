@@ -70,7 +70,8 @@ impl Tree {
     }
 
     /// Returns what the head and the entries say against each other. `end` is one more than the highest index read.
-    pub(super) fn compare(&self, head: &HeadFacts, end: u64) -> Vec<Finding> {
+    /// The number says below which index every entry is proved by the head.
+    pub(super) fn compare(&self, head: &HeadFacts, end: u64) -> (Vec<Finding>, u64) {
         let place = |code, index, at_or_after| Finding { code, leaf_index: index, at_or_after };
         let trees = self.trees();
         let root = trees.iter().any(|tree| tree.root() == head.root);
@@ -78,37 +79,43 @@ impl Tree {
         if !self.stopped && (root || frontier) {
             // One of the two hashes covers every entry as read, so the entries stand and the rest of the row is wrong.
             let checks = [(root, Code::HeadRoot), (frontier, Code::HeadFrontier), (end == head.size, Code::HeadSize)];
-            return checks.iter().filter(|check| !check.0).map(|check| place(check.1, None, false)).collect();
+            return (checks.iter().filter(|check| !check.0).map(|check| place(check.1, None, false)).collect(), end);
         }
         let mut findings = Vec::new();
         let Some(wanted) = Frontier::from_bytes(head.size, &head.frontier) else {
             findings.push(place(Code::HeadForm, None, false));
             findings.push(place(Code::TreeDiffers, Some(0), true));
-            return findings;
+            return (findings, 0);
         };
         if wanted.root() != head.root {
             findings.push(place(Code::HeadForm, None, false));
         }
-        if let Some(start) = first_difference(&wanted, self.at_head.as_ref().unwrap_or(&trees)) {
-            findings.push(place(Code::TreeDiffers, Some(start), true));
+        let (proved_below, differs) = agreement(&wanted, self.at_head.as_ref().unwrap_or(&trees));
+        if differs {
+            findings.push(place(Code::TreeDiffers, Some(proved_below), true));
         }
         if end < head.size {
             findings.push(place(Code::EntryMissing, Some(end), false));
         } else if end > head.size {
             findings.push(place(Code::EntryBeyondHead, Some(head.size), false));
         }
-        findings
+        (findings, proved_below)
     }
 }
 
-/// Returns where the first subtree begins that both sides have and that neither tree agrees with.
-fn first_difference(wanted: &Frontier, trees: &[Frontier; 2]) -> Option<u64> {
+/// Returns up to which index the head's subtrees are found in one of our trees, and whether the next one, where both sides
+/// have it, is in neither.
+fn agreement(wanted: &Frontier, trees: &[Frontier; 2]) -> (u64, bool) {
+    let mut proved_below = 0;
     let ours = trees[0].subtrees().zip(trees[1].subtrees());
-    let differs = |((wanted, ours), column): ((&[u8; 32], &[u8; 32]), &[u8; 32])| wanted != ours && wanted != column;
-    wanted
-        .subtrees()
-        .zip(ours)
-        .take_while(|((first, count, _), ((f, c, _), _))| (first, count) == (f, c))
-        .find(|((_, _, wanted), ((_, _, ours), (_, _, column)))| differs(((wanted, ours), column)))
-        .map(|((first, _, _), _)| first)
+    for ((first, count, wanted), ((f, c, by_header), (_, _, by_column))) in wanted.subtrees().zip(ours) {
+        if (first, count) != (f, c) {
+            return (proved_below, false);
+        }
+        if wanted != by_header && wanted != by_column {
+            return (proved_below, true);
+        }
+        proved_below = first + count;
+    }
+    (proved_below, false)
 }

@@ -6,4 +6,6 @@
 )]
 
 mod conformance;
+mod entry_check;
 mod support;
+mod tamper;
