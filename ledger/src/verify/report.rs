@@ -81,12 +81,12 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Where the damage begins.
+/// The lowest index at which something is seen to be wrong. What is proved right is [`Report::proved_below`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstBad {
     /// At this entry.
     At(u64),
-    /// At this entry or a later one; every entry before is as it was written.
+    /// At this entry or a later one: the rows fit each other here, and not what was built on them.
     AtOrAfter(u64),
     /// In no entry: the head row, a stray tag, or the file around the rows.
     NoEntry,
@@ -108,7 +108,7 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// How many there are in all.
     pub findings_count: u64,
-    /// Where the damage begins; none if nothing was found.
+    /// The lowest index at which something is wrong; none if nothing was found.
     pub first_bad: Option<FirstBad>,
 }
 

@@ -7,5 +7,7 @@
 
 mod conformance;
 mod entry_check;
+mod export;
+mod faults;
 mod support;
 mod tamper;
