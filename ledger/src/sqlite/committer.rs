@@ -5,14 +5,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::connect::{classify, damaged, open_existing};
+use super::queue::Queue;
 use super::read::{blob32, cached, head, unsigned};
 use crate::{Appended, Error, Frontier, Header, LeafHash, Origin, Prepared, Receipt, Tip};
 
-/// Appends that wait at most; the next one waits for a place, in order.
-const QUEUE_MAX: usize = 1024;
 /// Appends of one commit at most.
 const BATCH_MAX: usize = 256;
 /// How long the thread lets appends gather when the last commit held several. On a disk a flush takes far longer; in memory
@@ -23,6 +22,7 @@ const GATHER: Duration = Duration::from_micros(400);
 pub(super) type Answer = Result<Appended, Error>;
 
 /// One append on its way to the thread.
+#[derive(Debug)]
 pub(super) struct Job {
     pub(super) tip: Tip,
     pub(super) prepared: Prepared,
@@ -32,37 +32,44 @@ pub(super) struct Job {
 /// The running thread. Dropping it commits what is queued, closes the store and waits for that.
 #[derive(Debug)]
 pub(super) struct Committer {
-    queue: Option<mpsc::Sender<Job>>,
+    queue: Queue<Job>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Committer {
     /// Starts the thread on an open connection to `path`, where it opens another after a failed commit.
     pub(super) fn start(connection: Connection, path: PathBuf, origin: Origin) -> Result<Self, Error> {
-        let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let writer = Writer { connection: Some(connection), path, origin };
-        let thread = std::thread::Builder::new().name("ledger-commit".to_owned()).spawn(move || writer.run(jobs));
+        let queue = Queue::new();
+        let (jobs, writer) = (AbandonedOnExit(queue.clone()), Writer { connection: Some(connection), path, origin });
+        let thread = std::thread::Builder::new().name("ledger-commit".to_owned()).spawn(move || writer.run(&jobs.0));
         let thread = thread.map_err(|error| Error::Unavailable { source: Some(Box::new(error)) })?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self { queue, thread: Some(thread) })
     }
 
-    /// Queues a job in the order of first polls and waits for its answer.
+    /// Queues a job, at the latest when the future is first polled, and waits for its answer.
     pub(super) async fn commit(&self, tip: Tip, prepared: Prepared) -> Answer {
-        let Some(queue) = &self.queue else { return Err(Error::Unavailable { source: None }) };
         let (answer, answered) = oneshot::channel();
-        // Unconstrained: a task out of its budget would otherwise yield before it stands in the queue, and lose its place.
-        let queued = tokio::task::unconstrained(queue.send(Job { tip, prepared, answer })).await;
-        if queued.is_err() {
-            return Err(Error::Unavailable { source: None });
+        let bytes = prepared.entry.body.len();
+        if !self.queue.push(Job { tip, prepared, answer }, bytes) {
+            return Err(Error::Unavailable { source: Some("too many appends wait, or the store is closed".into()) });
         }
         // The entry may be written from here on, whether or not anybody waits. A thread that died cannot say if it was.
         answered.await.unwrap_or(Err(Error::Unknown { cause: None }))
     }
 }
 
+/// However the thread ends, nobody waits for it any more.
+struct AbandonedOnExit(Queue<Job>);
+
+impl Drop for AbandonedOnExit {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.queue = None;
+        self.queue.close();
         if let Some(thread) = self.thread.take() {
             // A panic of the thread has been answered as `Unknown` to everyone who waited.
             let _ = thread.join();
@@ -86,20 +93,17 @@ enum Failure {
 }
 
 impl Writer {
-    fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    fn run(mut self, jobs: &Queue<Job>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
-        let mut last = 0;
-        // Ends when every sender is gone and the queue is empty.
-        while jobs.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-            if batch.len() < last {
-                std::thread::sleep(GATHER);
-                while batch.len() < BATCH_MAX
-                    && let Ok(job) = jobs.try_recv()
-                {
-                    batch.push(job);
-                }
+        let mut enough = 1;
+        // Ends when the queue is closed and empty.
+        loop {
+            jobs.pop(&mut batch, BATCH_MAX, enough, GATHER);
+            if batch.is_empty() {
+                return;
             }
-            last = batch.len();
+            // As many as last time are likely to come again: they are those who were just answered.
+            enough = batch.len();
             self.answer(&mut batch);
         }
     }
