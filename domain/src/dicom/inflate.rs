@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     fn sample() -> Vec<u8> {
-        (0..200_000u32).flat_map(|n| (n * n / 7).to_le_bytes()).collect()
+        (0..200_000u32).flat_map(|n| (n.wrapping_mul(n) / 7).to_le_bytes()).collect()
     }
 
     fn deflate(bytes: &[u8]) -> Vec<u8> {

@@ -95,7 +95,7 @@ impl Scanner {
 
     /// Reads an item tag or a delimiter between the items of a sequence.
     pub(super) fn item(&mut self, window: Window<'_>, top: &Frame) -> Result<(), Stop> {
-        let header = self.header(window, top.encoding, top.limit)?;
+        let header = self.item_header(window, top.encoding, top.limit)?;
         match header.tag {
             ITEM if header.undefined() => self.open(&header, Kind::Item, None, top.limit, top.encoding),
             ITEM => {
@@ -138,7 +138,7 @@ impl Scanner {
 
     /// Steps over one fragment that nobody reads.
     pub(super) fn opaque_fragment(&mut self, window: Window<'_>, top: &Frame) -> Result<(), Stop> {
-        let header = self.header(window, top.encoding, top.limit)?;
+        let header = self.item_header(window, top.encoding, top.limit)?;
         match header.tag {
             ITEM if !header.undefined() => {
                 let end = header.value() + u64::from(header.len);
