@@ -402,6 +402,12 @@ impl Walker {
 
     /// Leaves the present fragment; `true` if a code stream began with it.
     pub(super) fn end_fragment(&mut self, cuts: &mut Vec<Cut>, budget: &mut Budget) -> Result<bool, Rejection> {
+        if let State::Sniff(otherwise @ (Otherwise::Tail | Otherwise::Opaque)) = self.state
+            && !self.segment.is_empty()
+        {
+            // Too short to tell: a further frame begins with its form whole.
+            self.no_code_stream(self.fragment_end - 1, otherwise)?;
+        }
         if let Some((start, len, zero)) = self.tail.take() {
             // One zero that makes the fragment even is its padding (PS3.5 A.4).
             let is_pad = zero && (self.fragment_end - self.fragment_start).is_multiple_of(2);
