@@ -184,6 +184,7 @@ pub fn count(deflated: &[u8], limits: &Limits) -> Result<u64, Rejection> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use std::io::Write as _;
 

@@ -243,7 +243,7 @@ impl Walker {
             State::EntropyFf(_) if byte < 0x80 || matches!(byte, 0xD0..=0xD7) => self.state = State::Entropy,
             State::EntropyFf(ff) => self.marker_code(byte, ff, offset, sink)?,
             State::TileData(_) | State::TilePeek(..) | State::LastTile | State::LastTileFf => {
-                return self.tile_data(bytes, offset, sink);
+                return Ok(self.tile_data(bytes, offset));
             }
             State::BoxHeader => self.box_header(byte, offset, sink)?,
             State::BoxContent(..) => return self.box_content(bytes, offset, sink),

@@ -164,11 +164,8 @@ impl Scanner {
         self.stack.truncate(at);
         self.builder.go_back(&mark);
         let opaque = Header { vr: VR::UN, was_un: false, ..header };
-        let value = match self.leaf_value(window, &opaque) {
-            Ok(value) => value,
-            // Not reached: a short value was in this very window when it was opened. A range is right all the same.
-            Err(_) => None,
-        };
+        // A value short enough to be kept was in this very window when the sequence was opened; a longer one is a range.
+        let value = self.leaf_value(window, &opaque).unwrap_or_default();
         self.builder.add(&opaque, value, &self.limits)?;
         self.position = header.value() + u64::from(header.len);
         Ok(true)

@@ -1,5 +1,7 @@
 //! The scanner against written objects: every encoding, every refusal, windows of any size.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops where it fails and prints its seed")]
+
 mod encodings;
 mod pixels;
 mod refusals;
