@@ -230,7 +230,7 @@ impl Walker {
                 let left = left - taken as u32;
                 self.state = State::Payload(left);
                 if left == 0 {
-                    self.end_segment(offset, sink)?;
+                    self.end_segment(offset + taken as u64 - 1, sink)?;
                 }
                 return Ok(taken);
             }
