@@ -27,7 +27,11 @@ fn main() -> ExitCode {
         return ExitCode::from(3);
     };
     if !args.iter().any(|arg| arg == "--list") {
-        return if one(Path::new(first), Path::new(second), &profile, receipt) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        return if one(Path::new(first), Path::new(second), &profile, receipt) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
     }
     let list = std::fs::read_to_string(first.as_str()).unwrap_or_default();
     let mut all = true;
