@@ -29,7 +29,15 @@ def read(path):
 
 
 def jpeg_without_segments(frame):
-    """Returns a JPEG stream's bytes without APPn and COM segments, up to its end."""
+    """Returns a JPEG or JPEG 2000 stream's bytes without APPn and COM segments, up to its end."""
+    if frame[:2] == b"\xff\x4f":
+        out, at = [b"\xff\x4f"], 2
+        while at + 4 <= len(frame) and frame[at : at + 2] != b"\xff\x90":
+            length = int.from_bytes(frame[at + 2 : at + 4], "big")
+            if frame[at + 1] != 0x64:
+                out.append(frame[at : at + 2 + length])
+            at += 2 + length
+        return (b"".join(out) + frame[at:]).rstrip(b"\x00")
     if frame[:2] != b"\xff\xd8":
         return frame.rstrip(b"\x00")
     out, at = [b"\xff\xd8"], 2
