@@ -10,7 +10,7 @@ use super::identifiers::{Identifiers, Scratch, declared};
 use super::pixels::Layout;
 use super::receipt::{Book, Done, Path, Rule};
 use super::text::Strictness;
-use super::value::{Verdict, cut, judge, strictness_of};
+use super::value::{Verdict, cut, judge, strictness_of, terms_that_stay};
 use super::write::{Writer, unit_of};
 use super::{METHOD, Profile, dummies, output_syntax, write_meta};
 use crate::dicom::charset::Charset;
@@ -408,6 +408,7 @@ impl<'a> Walk<'a> {
         let listed = match level.node.find(tag) {
             Some(listed) => listed,
             None if level.node.is_open() && in_dictionary(tag) => Listed { ty: Type::Three, items: None },
+            None if level.parent.is_none() && sizes_pixels(tag) => Listed { ty: Type::OneC, items: None },
             None => return self.remove(level, tag, Rule::General("iod")),
         };
         match element.content {
@@ -544,6 +545,8 @@ impl<'a> Walk<'a> {
         let verdict = match (tag.group(), tag.element()) {
             (0x0008, 0x0005) if Charset::parse(bytes).is_known() => Verdict::Term,
             (0x0008, 0x0005) => Verdict::Goes("charset"),
+            // Validation has seen that it is a number and agrees with the pixels.
+            (0x0028, 0x0008) if bytes.iter().all(|byte| byte.is_ascii_digit() || *byte == b' ') => Verdict::Term,
             (0x0008, 0x0100 | 0x0102 | 0x0103 | 0x0104 | 0x0119 | 0x0120) => {
                 return self.code(element, bytes, listed, level);
             }
@@ -556,7 +559,16 @@ impl<'a> Walk<'a> {
         match verdict {
             Verdict::Term => self.writer.element(element.tag, element.vr, bytes),
             Verdict::Text => self.writer.kept_element(element.tag, element.vr, bytes),
-            Verdict::Goes(rule) => return self.fall_back(element, listed, level, rule),
+            Verdict::Goes(rule) => {
+                if element.vr == VR::CS
+                    && listed.ty.needs_value()
+                    && let Some(terms) = terms_that_stay(bytes, self.identifiers, &mut self.scratch)
+                {
+                    self.writer.element(element.tag, VR::CS, &terms);
+                    return self.book.note(level.path, element.tag, Done::Dummy, Rule::General(rule));
+                }
+                return self.fall_back(element, listed, level, rule);
+            }
         }
         self.book.kept();
     }
@@ -637,6 +649,20 @@ const fn is_text(vr: VR) -> bool {
             | VR::UR
             | VR::UT
     )
+}
+
+/// Attributes without which the pixel data cannot be read. They stay even where an object has more than its IOD lists: a
+/// Secondary Capture with Number of Frames is common.
+fn sizes_pixels(tag: Tag) -> bool {
+    match tag.group() {
+        0x0028 => matches!(
+            tag.element(),
+            0x0002..=0x0004 | 0x0006 | 0x0008 | 0x0010 | 0x0011 | 0x0014 | 0x0034 | 0x0100..=0x0103 | 0x0120 | 0x0121
+                | 0x1052..=0x1054 | 0x1101..=0x1104 | 0x1201..=0x1204 | 0x1221..=0x1223 | 0x2110 | 0x2112 | 0x2114
+        ),
+        0x7FE0 => matches!(tag.element(), 0x0001 | 0x0002 | 0x0008 | 0x0009 | 0x0010),
+        _ => false,
+    }
 }
 
 /// UIDs that name a class, a syntax or a coding scheme: they say what a thing is, not whose.
