@@ -286,3 +286,6 @@ impl ReadError {
         Self::Json { line: error.line(), column: error.column() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -440,3 +440,6 @@ fn command_of(data: &EventData) -> Option<Command> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

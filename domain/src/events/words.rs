@@ -119,8 +119,9 @@ impl Code {
 }
 
 checked_text! {
-    /// The constant sentence of a [`crate::Rejection`]: printable ASCII, at most 200 characters.
-    Detail, "a sentence of printable ASCII"
+    /// The constant sentence of a [`crate::Rejection`]: printable ASCII, at most 200 characters, without `^` (which parts
+    /// names) and without six digits in a row (which may be a date or a number of a person).
+    Detail, "a constant sentence"
 }
 
 impl Detail {
@@ -130,7 +131,9 @@ impl Detail {
     }
 
     fn well_formed(text: &str) -> bool {
-        !text.is_empty() && text.len() <= 200 && text.bytes().all(|b| (b' '..=b'~').contains(&b))
+        let plain = text.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'^');
+        let long_number = text.as_bytes().windows(6).any(|run| run.iter().all(u8::is_ascii_digit));
+        (1..=200).contains(&text.len()) && plain && !long_number
     }
 }
 
@@ -182,16 +185,16 @@ impl RegisteredUid {
         Self::parse(uid).filter(|_| in_arc).unwrap_or(Self::PRIVATE)
     }
 
-    /// `private`, or at most 16 components of at most 5 digits: too little room for a date or a number of a person.
+    /// `private`, or at most 12 components of at most 5 digits: no room for a date or a number of a person in one of them.
     fn well_formed(text: &str) -> bool {
         let mut parts = text.split('.');
         text == "private"
-            || is_dicom_uid(text) && text.len() <= 64 && parts.clone().count() <= 16 && parts.all(|p| is_number(p, 5))
+            || is_dicom_uid(text) && text.len() <= 64 && parts.clone().count() <= 12 && parts.all(|p| is_number(p, 5))
     }
 }
 
 /// The defined terms of Modality (0008,0060): PS3.3 C.7.3.1.1.1, the retired ones included. Sorted.
-const MODALITIES: &[&str] = &[
+pub(super) const MODALITIES: &[&str] = &[
     "AR",
     "AS",
     "ASMT",
@@ -351,8 +354,8 @@ impl ProcessedKey {
 }
 
 checked_text! {
-    /// What `Objects::stage` returned: opaque here, at most 1,024 characters of `[A-Za-z0-9._:/,+=#-]`. It must hold
-    /// neither the source's path nor the store's (its adapter promises so).
+    /// What `Objects::stage` returned: opaque here, at most 1,024 characters of `[A-Za-z0-9._~-]`. No slash, colon or `^`:
+    /// neither a path nor a name as DICOM writes it fits. An adapter that needs other bytes writes them in base64url.
     StageToken, "a stage token"
 }
 
@@ -360,7 +363,7 @@ impl StageToken {
     fn well_formed(text: &str) -> bool {
         !text.is_empty()
             && text.len() <= 1_024
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/,+=#-".contains(&b))
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~-".contains(&b))
     }
 }
 
