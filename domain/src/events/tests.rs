@@ -96,6 +96,15 @@ fn every_example_of_the_corpus_reads_and_loses_nothing() {
 }
 
 #[test]
+fn the_tags_of_an_event_are_those_of_its_data() {
+    for (name, example) in corpus() {
+        let tags: Vec<Value> =
+            read_value(&example).unwrap().data.tags().iter().map(|tag| json!(tag.to_string())).collect();
+        assert_eq!(json!(tags), example["data"].get("tags").cloned().unwrap_or(json!([])), "{name}");
+    }
+}
+
+#[test]
 fn every_example_shows_every_field_that_its_schema_knows() {
     let schemas = files("schemas");
     for (name, example) in corpus() {
@@ -314,6 +323,7 @@ fn words_keep_their_form() {
     );
     assert!(PackedReceipt::parse("00100010 Z DOE").is_none() && PackedReceipt::parse("00100010 Z r1,").is_none());
     assert!(Counts::of(&[('X', 3)]).is_some() && Counts::of(&[('3', 3)]).is_none());
+    assert!(Code::parse("ct-image").is_some() && Code::parse("mrn1234567").is_none() && Code::parse("1a").is_none());
     assert_eq!(RunId::pixels(Digest([0xab; 32])).as_str(), "pixels-abababababababababababababababab");
     assert!(super::words::MODALITIES.is_sorted());
 }

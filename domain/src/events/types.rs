@@ -10,6 +10,7 @@ use super::kinds::{
     LedgerHeartbeat, LedgerVerified, ObjectReceived, ProcessingFailed, ReplayCompleted, ReplayRequested, ReviewDecided,
     StudyCompleted, StudyReopened,
 };
+use super::words::Tag;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +93,29 @@ event_types! {
     "imaging.login.accepted",
     "imaging.login.refused",
     "imaging.config.changed",
+}
+
+impl EventData {
+    /// Returns the tags that the event carries.
+    pub fn tags(&self) -> &[Tag] {
+        match self {
+            Self::InstanceIngested(said) => &said.tags,
+            Self::InstanceValidated(said) => &said.tags,
+            Self::InstanceQuarantined(said) => &said.tags,
+            Self::InstanceDeidentified(said) => &said.tags,
+            Self::ReplayRequested(said) => &said.tags,
+            Self::ReviewDecided(said) => &said.tags,
+            Self::StudyCompleted(said) => &said.tags,
+            Self::StudyReopened(said) => &said.tags,
+            Self::HistoryQueried(said) => &said.tags,
+            Self::LedgerVerified(said) => &said.tags,
+            Self::ObjectReceived(_)
+            | Self::InstanceDelivered(_)
+            | Self::ProcessingFailed(_)
+            | Self::ReplayCompleted(_)
+            | Self::LedgerHeartbeat(_) => &[],
+        }
+    }
 }
 
 /// Reads what an event of a past version says and returns it in the present form.

@@ -90,7 +90,7 @@ impl fmt::Display for Digest {
 as_text!(Digest, "64 lower-case hex digits");
 
 checked_text! {
-    /// A word of a closed list of ours: `[A-Za-z][A-Za-z0-9_.-]{0,63}`, such as `ct-image`, `no_meta`, `States.Timeout`.
+    /// A word of a closed list of ours: `[A-Za-z][A-Za-z0-9_.-]{0,63}` without six digits in a row, such as `ct-image`, `no_meta`, `States.Timeout`.
     /// Made from constants of the code, or parsed where the surroundings name a failure; never from an object's values.
     Code, "a code"
 }
@@ -98,7 +98,7 @@ checked_text! {
 impl Code {
     /// Wraps a constant of the code; a constant that has not the form fails the build where it is made `const`.
     pub const fn fixed(code: &'static str) -> Self {
-        assert!(Self::well_formed(code), "a code is one letter, then at most 63 of A-Za-z0-9_.-");
+        assert!(Self::well_formed(code), "a code is a letter and at most 63 of A-Za-z0-9_.-, no six digits");
         Self(Cow::Borrowed(code))
     }
 
@@ -107,9 +107,10 @@ impl Code {
         if bytes.is_empty() || bytes.len() > 64 || !bytes[0].is_ascii_alphabetic() {
             return false;
         }
-        let mut at = 1;
+        let (mut at, mut digits) = (1, 0);
         while at < bytes.len() {
-            if !bytes[at].is_ascii_alphanumeric() && !matches!(bytes[at], b'_' | b'.' | b'-') {
+            digits = if bytes[at].is_ascii_digit() { digits + 1 } else { 0 };
+            if digits == 6 || !bytes[at].is_ascii_alphanumeric() && !matches!(bytes[at], b'_' | b'.' | b'-') {
                 return false;
             }
             at += 1;
@@ -387,7 +388,8 @@ fn receipt_entry(entry: &str) -> bool {
     let path_ok = !path.is_empty()
         && path.len() <= 1_600
         && path.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b'x' | b'*' | b'.'));
-    let rule_ok = rule.len() <= 32
+    let rule_ok = Code::parse(rule).is_some()
+        && rule.len() <= 32
         && rule.starts_with(|c: char| c.is_ascii_lowercase())
         && rule.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.'));
     path_ok

@@ -534,6 +534,22 @@ fn a_retry_makes_the_same_decision_and_a_replay_another() {
 }
 
 #[test]
+fn a_decision_is_ready_to_be_appended_and_its_entry_is_about_the_study_as_soon_as_that_is_known() {
+    let time = Time::from_unix_ms(7);
+    let fresh = Upload::default();
+    let decided = fresh.decide(STREAM, &Command::Receive(received()), time).unwrap();
+    assert_eq!((decided.study, decided.id), (None, fresh.decision_id(STREAM, &Command::Receive(received()))));
+    let upload = Upload::of(&decided.events).unwrap();
+    let decided = upload.decide(STREAM, &Command::Ingest(ingested()), time).unwrap();
+    assert_eq!(decided.study, Some(study().hash));
+    assert_eq!(events::read(&events::body(&decided.events)), Ok(decided.events.clone()));
+    assert_eq!(decided.events[0].time, time);
+    let upload = given([received().into(), ingested().into()]).upload;
+    assert_eq!(upload.decide(STREAM, &Command::Validate(validated()), time).unwrap().study, Some(study().hash));
+    assert!(upload.decide(STREAM, &Command::Deliver(delivered()), time).is_err());
+}
+
+#[test]
 fn events_name_the_one_that_opened_their_run_and_the_one_before_them() {
     let upload = given([received().into(), ingested().into()]).upload;
     let (first, last) = (stored(0, received().into()).id, stored(1, ingested().into()).id);
