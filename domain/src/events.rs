@@ -25,8 +25,8 @@ pub use words::{
 /// `source` of every envelope, and the Source on the bus; rules match on it.
 pub const SOURCE: &str = "medimg.pipeline";
 
-/// The most bytes that a body may have; larger ones are refused before they are parsed.
-pub const BODY_BYTES_MAX: usize = 4 << 20;
+/// The most bytes that a body may have, as the ledger has it too; larger ones are refused before they are parsed.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// The most events in one body (DESIGN §5: at most 4 types in a header).
 pub const EVENTS_MAX: usize = 4;
@@ -130,10 +130,10 @@ impl Serialize for Event {
 
 /// Returns the body of a ledger entry: the JSON array of the decision's envelopes. These bytes are hashed and stored as
 /// they are; nothing may serialise them again.
-pub fn body(events: &[Event]) -> Vec<u8> {
+pub fn body(events: &[Event]) -> String {
     let mut body = Vec::with_capacity(768 * events.len() + 2);
     serde_json::to_writer(&mut body, events).expect("events serialise into memory: string keys, no failing writer");
-    body
+    String::from_utf8(body).expect("serde_json writes UTF-8")
 }
 
 /// Returns the events of a body, those of past versions upcast to the present form.
@@ -237,7 +237,7 @@ fn parse(text: &str, on_bus: bool) -> Result<Delivered, ReadError> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// Too large, no events, or too many.
-    #[error("body is larger than 4 MiB, or holds no event, or more than four")]
+    #[error("body is larger than 1 MiB, or holds no event, or more than four")]
     Size,
     /// Not JSON, or not the fields that an event of that type has.
     #[error("not an event at line {line}, column {column}")]

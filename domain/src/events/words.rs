@@ -90,7 +90,7 @@ impl fmt::Display for Digest {
 as_text!(Digest, "64 lower-case hex digits");
 
 checked_text! {
-    /// A word of a closed list of ours: `[A-Za-z][A-Za-z0-9_.-]{0,63}` without six digits in a row, such as `ct-image`, `no_meta`, `States.Timeout`.
+    /// A word of a closed list of ours: `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}` without six digits in a row, such as `ct-image`, `no_meta`, `States.Timeout`.
     /// Made from constants of the code, or parsed where the surroundings name a failure; never from an object's values.
     Code, "a code"
 }
@@ -98,16 +98,16 @@ checked_text! {
 impl Code {
     /// Wraps a constant of the code; a constant that has not the form fails the build where it is made `const`.
     pub const fn fixed(code: &'static str) -> Self {
-        assert!(Self::well_formed(code), "a code is a letter and at most 63 of A-Za-z0-9_.-, no six digits");
+        assert!(Self::well_formed(code), "a code is 1 to 64 of A-Za-z0-9_.-, no six digits in a row");
         Self(Cow::Borrowed(code))
     }
 
     const fn well_formed(text: &str) -> bool {
         let bytes = text.as_bytes();
-        if bytes.is_empty() || bytes.len() > 64 || !bytes[0].is_ascii_alphabetic() {
+        if bytes.is_empty() || bytes.len() > 64 || !bytes[0].is_ascii_alphanumeric() {
             return false;
         }
-        let (mut at, mut digits) = (1, 0);
+        let (mut at, mut digits) = (0, 0);
         while at < bytes.len() {
             digits = if bytes[at].is_ascii_digit() { digits + 1 } else { 0 };
             if digits == 6 || !bytes[at].is_ascii_alphanumeric() && !matches!(bytes[at], b'_' | b'.' | b'-') {
@@ -139,7 +139,8 @@ impl Detail {
 }
 
 checked_text! {
-    /// Where in an object: a byte offset `@1234`, or a tag path `(0040,A730)[0].(0040,A160)`; at most 1,600 characters.
+    /// Where in an object: a byte offset `@1234`, a tag path `(0040,A730)[0].(0040,A160)`, or one for all items alike,
+    /// `0040A730.*.0040A160`; at most 1,600 characters.
     Place, "a byte offset or a tag path"
 }
 
@@ -150,6 +151,9 @@ impl Place {
         }
         if let Some(offset) = text.strip_prefix('@') {
             return is_number(offset, 20);
+        }
+        if !text.starts_with('(') {
+            return text.split(".*.").all(|tag| tag.len() == 8 && tag.bytes().all(|b| b.is_ascii_hexdigit()));
         }
         text.split('.').all(|part| {
             let Some((tag, rest)) = part.strip_prefix('(').and_then(|p| p.split_once(')')) else { return false };
@@ -369,18 +373,18 @@ impl StageToken {
 }
 
 checked_text! {
-    /// The packed receipt of a de-identification: comma-separated `path action rule [*count]`, at most 1 MiB; see
+    /// The packed receipt of a de-identification: comma-separated `path action rule [*count]`, at most 512 KiB; see
     /// [`crate::dicom::plan::Receipt`]. Only such entries fit, so it can hold no value.
     PackedReceipt, "a packed receipt"
 }
 
 impl PackedReceipt {
     fn well_formed(text: &str) -> bool {
-        text.len() <= 1 << 20 && (text.is_empty() || text.split(',').all(receipt_entry))
+        text.len() <= 1 << 19 && (text.is_empty() || text.split(',').all(receipt_entry))
     }
 }
 
-/// `path` of hex digits, `x`, `*` and dots; one letter; a rule's name; perhaps `*` and how often.
+/// `path` of hex digits, `x`, `*` and dots; one letter, or `*` for several actions; a rule's name; perhaps `*` and how often.
 fn receipt_entry(entry: &str) -> bool {
     let mut words = entry.split(' ');
     let (Some(path), Some(action), Some(rule)) = (words.next(), words.next(), words.next()) else { return false };
@@ -394,7 +398,7 @@ fn receipt_entry(entry: &str) -> bool {
         && rule.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.'));
     path_ok
         && action.len() == 1
-        && action.bytes().all(|b| b.is_ascii_alphabetic())
+        && action.bytes().all(|b| b.is_ascii_alphabetic() || b == b'*')
         && rule_ok
         && times_ok
         && words.next().is_none()
