@@ -130,10 +130,10 @@ impl Serialize for Event {
 
 /// Returns the body of a ledger entry: the JSON array of the decision's envelopes. These bytes are hashed and stored as
 /// they are; nothing may serialise them again.
-pub fn body(events: &[Event]) -> String {
+pub fn body(events: &[Event]) -> Vec<u8> {
     let mut body = Vec::with_capacity(768 * events.len() + 2);
     serde_json::to_writer(&mut body, events).expect("events serialise into memory: string keys, no failing writer");
-    String::from_utf8(body).expect("serde_json writes UTF-8")
+    body
 }
 
 /// Returns the events of a body, those of past versions upcast to the present form.

@@ -89,7 +89,7 @@ fn every_example_of_the_corpus_reads_and_loses_nothing() {
     for (name, example) in corpus() {
         let event = read_value(&example).unwrap_or_else(|e| panic!("{name}: {e}"));
         if event.event_type() == name {
-            let written: Value = serde_json::from_str(&body(std::slice::from_ref(&event))).unwrap();
+            let written: Value = serde_json::from_slice(&body(std::slice::from_ref(&event))).unwrap();
             assert_eq!(written, json!([example]), "{name}");
         }
     }

@@ -37,7 +37,7 @@ fn stored(seq: usize, data: EventData) -> Event {
         causation_id: None,
     };
     let body = events::body(&Event::of(&decision, vec![data]));
-    events::read(body.as_bytes()).expect("a body that was just written reads").remove(0)
+    events::read(&body).expect("a body that was just written reads").remove(0)
 }
 
 impl Given {
@@ -542,7 +542,7 @@ fn a_decision_is_ready_to_be_appended_and_its_entry_is_about_the_study_as_soon_a
     let upload = Upload::of(&decided.events).unwrap();
     let decided = upload.decide(STREAM, &Command::Ingest(ingested()), time).unwrap();
     assert_eq!(decided.study, Some(study().hash));
-    assert_eq!(events::read(events::body(&decided.events).as_bytes()), Ok(decided.events.clone()));
+    assert_eq!(events::read(&events::body(&decided.events)), Ok(decided.events.clone()));
     assert_eq!(decided.events[0].time, time);
     let upload = given([received().into(), ingested().into()]).upload;
     assert_eq!(upload.decide(STREAM, &Command::Validate(validated()), time).unwrap().study, Some(study().hash));
