@@ -322,8 +322,8 @@ fn words_keep_their_form() {
         PackedReceipt::parse("").is_some()
             && PackedReceipt::parse("00100010 Z r301 *2,00081140.*.00081155 U r7").is_some()
     );
-    assert!(PackedReceipt::parse("00190010 x private *3,* * more *12").is_some());
-    assert!(PackedReceipt::parse("00100010 Z DOE").is_none() && PackedReceipt::parse("00100010 Z r1,").is_none());
+    assert!(PackedReceipt::parse("0019xxxx x r656 *3,7FE00010 x APP1,* * more *12").is_some());
+    assert!(PackedReceipt::parse("00100010 Z DOE^JANE").is_none() && PackedReceipt::parse("00100010 Z r1,").is_none());
     assert!(Counts::of(&[('X', 3)]).is_some() && Counts::of(&[('3', 3)]).is_none());
     assert!(
         Code::parse("ct-image").is_some()

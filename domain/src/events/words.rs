@@ -384,7 +384,7 @@ impl PackedReceipt {
     }
 }
 
-/// `path` of hex digits, `x`, `*` and dots; one letter, or `*` for several actions; a rule's name; perhaps `*` and how often.
+/// `path` of hex digits, `x`, `*` and dots; one letter, or `*` for several actions; a rule's name (`r12`, `overlay`, `COM`); perhaps `*` and how often.
 fn receipt_entry(entry: &str) -> bool {
     let mut words = entry.split(' ');
     let (Some(path), Some(action), Some(rule)) = (words.next(), words.next(), words.next()) else { return false };
@@ -392,10 +392,9 @@ fn receipt_entry(entry: &str) -> bool {
     let path_ok = !path.is_empty()
         && path.len() <= 1_600
         && path.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b'x' | b'*' | b'.'));
-    let rule_ok = Code::parse(rule).is_some()
-        && rule.len() <= 32
-        && rule.starts_with(|c: char| c.is_ascii_lowercase())
-        && rule.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.'));
+    let rule_ok = rule.len() <= 16
+        && rule.starts_with(|c: char| c.is_ascii_alphabetic())
+        && rule.bytes().all(|b| b.is_ascii_alphanumeric());
     path_ok
         && action.len() == 1
         && action.bytes().all(|b| b.is_ascii_alphabetic() || b == b'*')
