@@ -249,9 +249,11 @@ impl Keys {
     }
 }
 
-/// Whether the UID is registered by DICOM itself (PS3.6 Annex A) and therefore identifies no instance.
+/// Whether the UID lies in the arc in which DICOM registers its own (PS3.6 Annex A) and therefore identifies no instance.
+/// No registered UID has a component of more than 5 digits: one that has borrows the root, and may hold a date or a number.
 pub fn is_dicom_uid(uid: &str) -> bool {
-    uid.strip_prefix("1.2.840.10008").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    let rest = uid.strip_prefix("1.2.840.10008").filter(|rest| rest.is_empty() || rest.starts_with('.'));
+    rest.is_some_and(|rest| rest.split('.').all(|component| component.len() <= 5))
 }
 
 /// Who the patient is, as far as ids go: Patient ID and Issuer of Patient ID, decoded to UTF-8, padding cut.

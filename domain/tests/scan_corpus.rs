@@ -116,7 +116,8 @@ fn mutations_of_real_files_have_one_verdict_and_bounded_memory() {
             if verdict != again {
                 let file = std::env::temp_dir().join("scan_corpus_failed.dcm");
                 std::fs::write(&file, &changed).unwrap();
-                let short = |v: &Result<Skeleton, Rejection>| v.as_ref().map(|s| s.elements.len()).map_err(Clone::clone);
+                let short =
+                    |v: &Result<Skeleton, Rejection>| v.as_ref().map(|s| s.elements.len()).map_err(Clone::clone);
                 panic!("windows change the verdict of {}: {:?} {:?}", file.display(), short(&verdict), short(&again));
             }
         }

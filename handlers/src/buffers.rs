@@ -16,7 +16,8 @@ static FREE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 pub struct Buffer(Vec<u8>);
 
 impl Buffer {
-    /// Returns a free buffer of at least `capacity` bytes if there is one, else a new one.
+    /// Returns a free buffer of at least `capacity` bytes if there is one, else a new one. A used one still holds what was
+    /// in it, so that a reader who overwrites every byte need not have it zeroed first.
     pub fn with_capacity(capacity: usize) -> Self {
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         let fit = free.iter().rposition(|buffer| buffer.capacity() >= capacity);
