@@ -25,6 +25,8 @@ use crate::steps::Turn;
 pub mod intake;
 pub mod items;
 pub mod report;
+#[cfg(test)]
+mod tests;
 pub mod turnstile;
 mod walk;
 
