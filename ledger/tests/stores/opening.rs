@@ -225,3 +225,51 @@ async fn verifying_a_closed_store_leaves_its_folder_as_it_was() {
     assert!(look() == before);
     assert_eq!(existing(&path).unwrap().head().await.unwrap().size, 30);
 }
+
+#[test]
+fn a_full_disk_is_told_and_nothing_confirmed_is_lost() {
+    if let Some(path) = std::env::var_os(ROLE) {
+        return append_until_full(Path::new(&path));
+    }
+    let (folder, test) = (folder(), "opening::a_full_disk_is_told_and_nothing_confirmed_is_lost");
+    // A mount name space of its own: the small disk is gone with the process, however it ends.
+    let mount = "mount -t tmpfs -o size=1m tmpfs \"$1\" || exit 99; exec \"$2\" --exact \"$3\" --nocapture";
+    let mut shell = Command::new("unshare");
+    shell.args(["-m", "sh", "-c", mount, "sh"]).arg(folder.path()).arg(std::env::current_exe().unwrap()).arg(test);
+    match shell.env(ROLE, folder.path().join("ledger.sqlite")).output() {
+        Ok(run) if run.status.success() => {}
+        Ok(run) if run.status.code() == Some(101) => panic!("{}", String::from_utf8_lossy(&run.stdout)),
+        _ => eprintln!("not run: no small disk can be mounted here"),
+    }
+}
+
+fn append_until_full(path: &Path) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let ledger = SqliteLedger::open(path, Open::CreateWith(origin())).unwrap();
+        let (mut seeded, mut confirmed) = (Seeded(1), 0u64);
+        let (tip, full, last) = loop {
+            let (tip, decision) =
+                (Tip::empty(StreamKey(u128::from(seeded.next()).to_be_bytes())), decision(&mut seeded));
+            match ledger.append(&tip, &decision, UtcMillis::from_unix_ms(1), Nonce([1; 16])).await {
+                Ok(_) => confirmed += 1,
+                Err(error) => break (tip, error, decision),
+            }
+            assert!(confirmed < 10_000, "a disk of 1 MiB is full before");
+        };
+        assert!(full.is_disk_full(), "{full:?}");
+        drop(ledger);
+        // Room is made by hand: nothing on this disk but the store, so it is read where it lies.
+        let report = verify(path).unwrap();
+        assert!(
+            report.is_sound() && report.entries >= confirmed && report.entries <= confirmed + 1,
+            "{confirmed} {report:?}"
+        );
+        let larger =
+            Command::new("mount").args(["-o", "remount,size=8m"]).arg(path.parent().unwrap()).status().unwrap();
+        assert!(larger.success());
+        let ledger = existing(path).unwrap();
+        ledger.append(&tip, &last, UtcMillis::from_unix_ms(1), Nonce([1; 16])).await.unwrap();
+        assert_eq!(ledger.head().await.unwrap().size, confirmed + 1);
+    });
+}
