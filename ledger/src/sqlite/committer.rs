@@ -278,3 +278,82 @@ impl<'c> Statements<'c> {
         Ok(Err(Error::Conflict { stream, seq }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::connect::create;
+    use super::*;
+    use crate::{Actor, Decision, EventTypes, Nonce, StreamKey, UtcMillis};
+
+    fn writer(folder: &tempfile::TempDir) -> Writer {
+        let origin = Origin::new("medimg", "test", [1; 16]).expect("an origin");
+        let path = folder.path().join("ledger.sqlite");
+        Writer { connection: Some(create(&path, &origin).expect("created")), path, origin }
+    }
+
+    fn job(writer: &Writer, n: u8) -> (Job, oneshot::Receiver<Answer>) {
+        let decision = Decision {
+            decision_id: uuid::Uuid::from_u128(u128::from(n)),
+            types: EventTypes::new(&["a.thing.v1"]).expect("types"),
+            subject: None,
+            actor: Actor::system("test").expect("a step"),
+            body: format!(r#"[{{"type":"a.thing.v1","data":{{"filler":"{}"}}}}]"#, "x".repeat(40_000)),
+        };
+        let (tip, (answer, answered)) = (Tip::empty(StreamKey([n; 16])), oneshot::channel());
+        let prepared = Prepared::new(&writer.origin, &tip, &decision, UtcMillis::from_unix_ms(1), Nonce([n; 16]));
+        (Job { tip, prepared: prepared.expect("prepared"), answer }, answered)
+    }
+
+    fn answers(writer: &mut Writer, from: u8, count: u8) -> Vec<Answer> {
+        let (mut batch, answered): (Vec<Job>, Vec<_>) = (from..from + count).map(|n| job(writer, n)).unzip();
+        writer.answer(&mut batch);
+        answered.into_iter().map(|mut answered| answered.try_recv().expect("everyone is answered")).collect()
+    }
+
+    #[test]
+    fn a_failed_commit_is_unknown_to_every_waiter_and_the_store_is_opened_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut writer = writer(&folder);
+        assert!(answers(&mut writer, 0, 2).iter().all(Result::is_ok));
+        let refuse = writer.connection.as_mut().expect("open").commit_hook(Some(|| true));
+        refuse.expect("a hook");
+        let failed = answers(&mut writer, 2, 3);
+        assert!(failed.iter().all(|answer| matches!(answer, Err(Error::Unknown { cause: Some(_) }))), "{failed:?}");
+        assert!(writer.connection.is_none(), "what the connection believed is forgotten");
+        let again = answers(&mut writer, 2, 3);
+        assert!(again.iter().all(|answer| matches!(answer, Ok(Appended::New(_)))), "{again:?}");
+        assert_eq!(head(writer.connection.as_ref().expect("open")).expect("a head").size, 5);
+    }
+
+    #[test]
+    fn a_full_store_says_so_to_every_waiter_and_nothing_of_the_batch_stands() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut writer = writer(&folder);
+        assert!(answers(&mut writer, 0, 2).iter().all(Result::is_ok));
+        let connection = writer.connection.as_ref().expect("open");
+        let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("pages");
+        connection.execute_batch(&format!("PRAGMA max_page_count = {}", pages + 6)).expect("a limit");
+        let full = answers(&mut writer, 2, 3);
+        assert!(full.iter().all(|answer| matches!(answer, Err(Error::DiskFull { .. }))), "{full:?}");
+        // The limit was the connection's; the store opened anew has room.
+        assert!(answers(&mut writer, 2, 1).iter().all(|answer| matches!(answer, Ok(Appended::New(_)))));
+        assert_eq!(head(writer.connection.as_ref().expect("open")).expect("a head").size, 3);
+    }
+
+    #[test]
+    fn a_conflict_in_a_batch_leaves_the_others_as_they_are() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut writer = writer(&folder);
+        let (first, mut got_first) = job(&writer, 1);
+        let (mut lost, mut got_lost) = job(&writer, 1);
+        lost.prepared.entry.header.decision_id = uuid::Uuid::from_u128(99);
+        let (same, mut got_same) = job(&writer, 1);
+        let (last, mut got_last) = job(&writer, 2);
+        writer.answer(&mut vec![first, lost, same, last]);
+        assert!(matches!(got_first.try_recv(), Ok(Ok(Appended::New(_)))));
+        assert!(matches!(got_lost.try_recv(), Ok(Err(Error::Conflict { seq: 0, .. }))));
+        assert!(matches!(got_same.try_recv(), Ok(Ok(Appended::Already(_)))));
+        assert!(matches!(got_last.try_recv(), Ok(Ok(Appended::New(_)))));
+        assert_eq!(head(writer.connection.as_ref().expect("open")).expect("a head").size, 2);
+    }
+}

@@ -1,7 +1,11 @@
 //! Single bytes against the verifier, without a database: fast enough for every byte of a thousand entries.
 
-use ledger::verify::{Cell, Code, EntryRow, FirstBad, HeadRow, TagRow, Verifier};
-use ledger::{Head, Log, LogEntry, MemoryLedger, StreamKey, Tag};
+use ledger::verify::{Cell, Code, EntryRow, FirstBad, HeadRow, Report, TagRow, Verifier};
+use ledger::{
+    Actor, EventTypes, Frontier, Head, Header, LeafHash, Log, LogEntry, MemoryLedger, Nonce, Origin, StreamKey, Tag,
+    UtcMillis, body_hash, first_prev, leaf_hash,
+};
+use uuid::Uuid;
 
 use crate::support::{Seeded, fill, origin};
 
@@ -148,4 +152,80 @@ async fn a_consistent_rewrite_of_one_entry_is_found_at_or_before_it() {
         assert!(found <= victim as u64, "victim {victim}, said {found}: {report:?}");
         assert!(report.findings.iter().any(|f| f.code == Code::TreeDiffers));
     }
+}
+
+/// Feeds rows whose head was recomputed over them, so that only the rule in question can speak.
+fn verify_forged(rows: &[(Header, String, Vec<Tag>)]) -> Report {
+    let nonce = Nonce([7; 16]);
+    let mut frontier = Frontier::new();
+    let leaves: Vec<_> = rows.iter().map(|(header, ..)| leaf_hash(&header.render())).collect();
+    leaves.iter().for_each(|&leaf| frontier.push(leaf));
+    let mut verifier = begin(&Head::of(frontier));
+    for (index, ((header, body, tags), leaf)) in rows.iter().zip(leaves).enumerate() {
+        let (header_bytes, stream) = (header.render(), header.stream.0.to_vec());
+        let (leaf, nonce, body) = (leaf.0.to_vec(), nonce.0.to_vec(), body.clone().into_bytes());
+        let columns = Columns { stream, leaf, nonce, header: header_bytes, body };
+        columns.feed(&mut verifier, index as u64, header.seq, tags);
+    }
+    verifier.finish()
+}
+
+/// Three sound entries of one stream, linked.
+fn three() -> Vec<(Header, String, Vec<Tag>)> {
+    let mut rows: Vec<(Header, String, Vec<Tag>)> = Vec::new();
+    for seq in 0..3u64 {
+        let tag = Tag::parse("study:k1:000102030405060708090a0b0c0d0e0f").unwrap();
+        let body = format!(r#"[{{"type":"a.thing.v1","data":{{"n":{seq},"tags":["{tag}"]}}}}]"#);
+        let stream = StreamKey([3; 16]);
+        let header = Header {
+            origin: origin(),
+            stream,
+            seq,
+            prev: rows.last().map_or_else(|| first_prev(&origin(), stream), |row| leaf_hash(&row.0.render())),
+            types: EventTypes::new(&["a.thing.v1"]).unwrap(),
+            decision_id: Uuid::from_u128(u128::from(seq)),
+            subject: None,
+            actor: Actor::system("test").unwrap(),
+            recorded_at: UtcMillis::from_unix_ms(1000 + seq),
+            body: body_hash(&Nonce([7; 16]), body.as_bytes()),
+        };
+        rows.push((header, body, vec![tag]));
+    }
+    rows
+}
+
+#[test]
+fn each_rule_alone_finds_its_breach_even_where_the_head_was_recomputed() {
+    assert!(verify_forged(&three()).is_sound());
+    type Forge = fn(&mut Vec<(Header, String, Vec<Tag>)>);
+    let cases: [(Code, FirstBad, Forge); 11] = [
+        (Code::Link, FirstBad::AtOrAfter(1), |rows| rows[2].0.prev = LeafHash([1; 32])),
+        (Code::Link, FirstBad::At(0), |rows| rows[0].0.prev = LeafHash([1; 32])),
+        (Code::SeqGap, FirstBad::At(1), |rows| drop(rows.remove(1))),
+        (Code::SeqGap, FirstBad::At(0), |rows| drop(rows.remove(0))),
+        (Code::SeqRepeated, FirstBad::At(1), |rows| rows.insert(1, rows[0].clone())),
+        (Code::TimeBackwards, FirstBad::At(2), |rows| rows[2].0.recorded_at = UtcMillis::from_unix_ms(1)),
+        (Code::Origin, FirstBad::At(2), |rows| rows[2].0.origin = Origin::parse(&format!("{}#1", origin())).unwrap()),
+        (Code::BodyForm, FirstBad::At(2), |rows| rows[2].0.types = EventTypes::new(&["a.other.v1"]).unwrap()),
+        (Code::TagMissing, FirstBad::At(1), |rows| rows[1].2.clear()),
+        (Code::TagAdded, FirstBad::At(1), |rows| {
+            rows[1].2.extend(Tag::parse("actor:k1:000102030405060708090a0b0c0d0e0f"))
+        }),
+        // The same tag twice is one row too many, should a store allow it.
+        (Code::TagAdded, FirstBad::At(1), |rows| rows[1].2 = rows[1].2.repeat(2)),
+    ];
+    for (n, (code, first_bad, forge)) in cases.into_iter().enumerate() {
+        let mut rows = three();
+        forge(&mut rows);
+        let report = verify_forged(&rows);
+        assert!(report.findings.iter().all(|finding| finding.code == code), "case {n}: {report:?}");
+        assert_eq!(report.first_bad, Some(first_bad), "case {n}: {report:?}");
+    }
+}
+
+#[test]
+fn codes_are_unique_and_of_one_form() {
+    let codes: std::collections::BTreeSet<&str> = Code::ALL.iter().map(|code| code.code()).collect();
+    assert_eq!(codes.len(), Code::ALL.len());
+    assert!(codes.iter().all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
 }

@@ -9,5 +9,6 @@ mod conformance;
 mod entry_check;
 mod export;
 mod faults;
+mod opening;
 mod support;
 mod tamper;
