@@ -587,7 +587,7 @@ impl<'a> Walk<'a> {
             0x0102 if standard => Verdict::Term,
             0x0104 if standard => check(bytes, Strictness::CodeMeaning),
             0x0104 => {
-                let verdict = check(value, Strictness::Code);
+                let verdict = check(value, Strictness::Device);
                 if !matches!(verdict, Verdict::Goes(_)) && !value.is_empty() {
                     self.writer.kept_element(element.tag, element.vr, value);
                     return self.book.note(level.path, element.tag, Done::Dummy, Rule::General("localcode"));

@@ -3,6 +3,7 @@
 //! Each list is sorted by bytes for binary search.
 
 /// Parts of person names that are titles, particles or the words that stand in place of a name.
+#[rustfmt::skip]
 pub(super) const NAME_STOP_WORDS: &[&str] = &[
     "al",
     "anon",
@@ -71,6 +72,7 @@ pub(super) const NAME_STOP_WORDS: &[&str] = &[
 ];
 
 /// Words of institutions, departments, stations and makers that many houses share.
+#[rustfmt::skip]
 pub(super) const PLACE_STOP_WORDS: &[&str] = &[
     "academic",
     "achieva",
@@ -302,6 +304,7 @@ pub(super) const PLACE_STOP_WORDS: &[&str] = &[
 ];
 
 /// Words of two to four letters that the technique of imaging uses; a name of such a word is not looked for in text.
+#[rustfmt::skip]
 pub(super) const SHORT_WORDS: &[&str] = &[
     "abd", "ac", "ad", "adc", "ai", "al", "an", "and", "ap", "arm", "as", "asl", "at", "aw", "ax", "bi", "bp", "by",
     "ce", "ch", "cm", "cor", "cr", "cs", "ct", "cta", "cv", "cva", "cxr", "de", "dr", "ds", "dt", "du", "dwi", "dx",
@@ -316,6 +319,7 @@ pub(super) const SHORT_WORDS: &[&str] = &[
 ];
 
 /// Values of CS attributes that are terms of the standard, not names, even where a name is spelled alike.
+#[rustfmt::skip]
 pub(super) const DEFINED_TERMS: &[&str] = &[
     "2D",
     "3D",
