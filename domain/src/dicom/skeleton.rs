@@ -144,7 +144,7 @@ pub enum Note {
 }
 
 /// What the scan of one object leaves behind.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skeleton {
     /// Logical length of the object in bytes (inflated, if deflated).
     pub len: u64,
