@@ -381,6 +381,13 @@ impl<'a> Walk<'a> {
         new
     }
 
+    fn is_own(&self, uid: &str) -> bool {
+        let identity = self.identity;
+        [&identity.sop_instance_uid, &identity.study_instance_uid, &identity.series_instance_uid]
+            .into_iter()
+            .any(|own| own.expose() == uid)
+    }
+
     /// Writes the new UIDs of a UI element, each value by itself.
     fn uids(&mut self, element: &Element, level: Level, rule: Rule) {
         let skeleton = self.skeleton;
@@ -397,7 +404,8 @@ impl<'a> Walk<'a> {
             if uid.is_empty() {
                 continue;
             }
-            if names_a_class(element.tag) && std::str::from_utf8(uid).is_ok_and(is_well_formed_uid) {
+            let class = std::str::from_utf8(uid).is_ok_and(|uid| is_well_formed_uid(uid) && !self.is_own(uid));
+            if class && names_a_class(element.tag) {
                 value.extend_from_slice(uid);
                 continue;
             }

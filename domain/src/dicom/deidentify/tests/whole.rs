@@ -180,3 +180,50 @@ fn the_receipt_names_places_and_rules_but_no_values() {
     assert!(packed.len() < 2048 && !packed.contains("Secretive") && !packed.contains("Exemplar"));
     assert!(plan.receipt.counts.iter().any(|(letter, count)| *letter == 'k' && *count > 0));
 }
+
+#[test]
+#[allow(clippy::print_stdout)]
+fn whatever_the_scan_accepts_is_de_identified_or_refused_without_panic() {
+    use crate::dicom::testkit::{Random, mutated};
+    let seed = 20_261_123;
+    println!("seed {seed}");
+    let mut random = Random::new(seed);
+    let nested = data_set(
+        Encoding::EXPLICIT_LE,
+        &[text((0x0008, 0x1155), VR::UI, "1.2.3"), text((0x0008, 0x0104), VR::LO, "x")],
+    );
+    let parts = object(
+        CT,
+        &[
+            text((0x0008, 0x0005), VR::CS, "\\ISO 2022 IR 87"),
+            text((0x0008, 0x0070), VR::LO, "Tomograph Works"),
+            (Tag(0x0008, 0x1032), VR::SQ, nested.clone()),
+            (Tag(0x0008, 0x2112), VR::SQ, nested),
+            text((0x0028, 0x0008), VR::IS, "1"),
+            (Tag(0x7FE0, 0x0010), VR::OW, vec![1; 300]),
+        ],
+    );
+    let (mut delivered, mut refused) = (0, 0);
+    for (syntax, encoding) in ENCODINGS {
+        let source = file(syntax, &data_set(encoding, &parts));
+        for _ in 0..2000 {
+            let changed = mutated(&source, &mut random);
+            let Ok((skeleton, _)) = scan_slice(&changed, Limits::default()) else { continue };
+            let verdict =
+                crate::dicom::Identity::read(&skeleton).map(|identity| crate::dicom::validate(&skeleton, &identity));
+            std::hint::black_box(&verdict).is_ok();
+            match run(&changed) {
+                Ok((output, _)) => {
+                    delivered += 1;
+                    let again = scan_slice(&output, Limits::default());
+                    assert!(again.is_ok(), "{syntax} {:?}", again.err());
+                }
+                Err(rejection) => {
+                    refused += 1;
+                    assert_ne!(rejection.reason, Reason::ResidualIdentifier, "{rejection}");
+                }
+            }
+        }
+    }
+    assert!(delivered > 100 && refused > 10, "{delivered} {refused}");
+}
