@@ -4,6 +4,8 @@
 //! attributes that size them; an image without its pixel data. Every other Type 1 or 2 breach is a warning.
 
 mod pixels;
+#[cfg(test)]
+mod tests;
 
 use dicom_core::Tag;
 

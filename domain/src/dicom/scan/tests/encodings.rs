@@ -135,7 +135,7 @@ fn un_of_defined_length_is_a_sequence_only_if_it_can_be_read_as_one() {
         let data_set = DataSet::new(LE).element(REFERENCED, VR::UN, &value).text(REFERENCED_UID, VR::UI, "1.2").bytes();
         let bytes = file(EXPLICIT, &data_set);
         for size in [1, 300, usize::MAX >> 1] {
-            let skeleton = scanned_in_windows(&bytes, size).unwrap();
+            let skeleton = scan_in_windows(&bytes, size).unwrap();
             let element = skeleton.elements[0];
             assert_eq!(element.was_un, is_sequence, "{} bytes", value.len());
             assert_eq!(element.vr, if is_sequence { VR::SQ } else { VR::UN });

@@ -10,10 +10,9 @@ mod windows;
 use dicom_core::{Tag, VR};
 
 use super::{Scanner, Want, scan_slice};
-use crate::dicom::inflate;
 use crate::dicom::limits::Limits;
 use crate::dicom::skeleton::{Encoding, Note, Skeleton};
-use crate::dicom::testkit::{DataSet, Length, file};
+use crate::dicom::testkit::{DataSet, Length, file, scan_in_windows};
 use crate::{Reason, Rejection};
 
 const IMPLICIT: &str = "1.2.840.10008.1.2";
@@ -75,40 +74,5 @@ impl DataSet {
             VR::UI,
             "1.2.826.0.1.3680043.10.1.1",
         )
-    }
-}
-
-/// Scans with windows of `size` bytes (more where more is wanted), as a reader of a file would.
-fn scanned_in_windows(bytes: &[u8], size: usize) -> Result<Skeleton, Rejection> {
-    let limits = Limits::default();
-    let mut scanner = Scanner::new(bytes.len() as u64, limits);
-    let mut source = bytes.to_vec();
-    let mut least = 0;
-    loop {
-        let position = scanner.position() as usize;
-        let end = (position + least.max(size)).min(source.len());
-        match scanner.feed(&source[position.min(end)..end])? {
-            Want::Bytes(n) => {
-                assert!(scanner.position() as usize + n <= source.len(), "more is wanted than there is");
-                assert!(n <= limits.kept_value_bytes_max as usize + 12, "more is wanted than is ever kept");
-                least = n;
-            }
-            Want::Bulk { offset, len } => {
-                assert_eq!(offset + len, scanner.position());
-                assert_eq!(offset, end as u64);
-                least = 0;
-            }
-            Want::Inflate { offset } => {
-                let (head, tail) = source.split_at(offset as usize);
-                let len = inflate::count(tail, &limits)?;
-                let mut whole = head.to_vec();
-                whole.extend(scan_slice(bytes, limits)?.1.expect("short enough to come inflated"));
-                assert_eq!(whole.len() as u64, offset + len);
-                source = whole;
-                scanner.inflated(len);
-                least = 0;
-            }
-            Want::End => return scanner.finish(),
-        }
     }
 }
