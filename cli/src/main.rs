@@ -1,2 +1,66 @@
-//! Placeholder until the command line is built.
-fn main() {}
+//! `medimg`: the pipeline on one machine, for people and scripts. All printing of the project is in this crate.
+
+mod args;
+mod commands;
+mod config;
+mod demo;
+mod error;
+mod exit;
+mod logs;
+mod output;
+#[allow(dead_code, reason = "the verbs that show bars and timelines come with the handlers")]
+mod ui;
+
+use std::panic::PanicHookInfo;
+use std::process::ExitCode;
+
+use args::{Asked, Cli};
+use commands::Context;
+use error::Error;
+use exit::Exit;
+use output::{Output, note};
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(told_without_payload));
+    // A line that cannot be parsed may still say how its error is wanted.
+    let json = std::env::args_os().any(|word| word == "--json");
+    let done = args::parse(std::env::args_os()).and_then(|asked| match asked {
+        Asked::Text(text) => print(&text),
+        Asked::Nothing(help) => {
+            note(&help);
+            Ok(Exit::Usage)
+        }
+        Asked::Run(cli) => run(&cli),
+    });
+    done.unwrap_or_else(|error| {
+        note(&if json { error.json() } else { error.told() });
+        error.exit()
+    })
+    .into()
+}
+
+fn run(cli: &Cli) -> Result<Exit, Error> {
+    let output = Output::open(cli.global.json);
+    let mut context = Context { store: cli.global.store(), quiet: cli.global.quiet, output };
+    let exit = cli.verb.run(&mut context);
+    // What was printed before an error is data too: it goes out first, and the verb's own error counts more.
+    let flushed = context.output.flush();
+    let exit = exit?;
+    flushed.map(|()| exit)
+}
+
+fn print(text: &str) -> Result<Exit, Error> {
+    let mut output = Output::open(false);
+    output.text(text)?;
+    output.flush()?;
+    Ok(Exit::Well)
+}
+
+/// A panic is a mistake of ours. Its message may hold a value of an object, so only the place is told.
+fn told_without_payload(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
+    note(&format!(
+        "error[internal]: the program met a state that must not be{place}\n  \
+         next: run the same command; what was recorded stays valid. If it happens again, report the place named here\n"
+    ));
+}

@@ -138,10 +138,13 @@ pub enum Note {
     OddLength,
     /// Sequence delimitation is missing where the end of the parent ends the sequence as well.
     NoDelimiter,
+    /// A delimitation item stands where none belongs: in or behind a sequence or item of defined length, or at the top
+    /// level. It belongs to no element.
+    StrayDelimiter,
 }
 
 /// What the scan of one object leaves behind.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skeleton {
     /// Logical length of the object in bytes (inflated, if deflated).
     pub len: u64,

@@ -1,0 +1,187 @@
+//! The table of all settings: name, what values it takes, the embedded default, and what it is for.
+
+use std::fmt;
+
+/// What values a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `true` or `false`.
+    Switch,
+    /// A whole number between two bounds, both included.
+    Number(u64, u64),
+    /// One of some words.
+    Word(&'static [&'static str]),
+    /// A name of 1 to 32 characters `a-z 0-9 -`.
+    Name,
+    /// A list of at most 32 names.
+    Names,
+}
+
+/// A setting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// Its dotted name in `config.toml`; the environment variable follows from it.
+    pub(crate) name: &'static str,
+    /// What values it takes.
+    pub(crate) form: Form,
+    /// The embedded default, written as in the environment.
+    pub(crate) default: &'static str,
+    /// What it is for.
+    pub(crate) told: &'static str,
+}
+
+/// All settings.
+pub(crate) static SETTINGS: [Setting; 13] = [
+    setting("environment", Form::Name, "dev", "name of the environment, part of the ledger's origin"),
+    setting("workers", Form::Number(0, 256), "0", "objects worked on at once; 0 is one per processor"),
+    setting("in_flight_max", Form::Number(1, 4096), "64", "objects that may wait for the ledger at once"),
+    setting("memory_mb_max", Form::Number(16, 65_536), "256", "memory for objects that are in flight, in MiB"),
+    setting("accept_pixels", Form::Switch, "false", "deliver objects whose pixels nobody has judged"),
+    setting("copy_raw", Form::Switch, "false", "keep a copy of each original in raw/"),
+    setting("rules.disabled", Form::Names, "", "rules that start nothing"),
+    setting("limits.object_mb_max", Form::Number(1, 1 << 22), "65536", "largest object, in MiB"),
+    setting("limits.elements_max", Form::Number(1_000, 100_000_000), "4000000", "most elements of an object"),
+    setting("limits.kept_mb_max", Form::Number(1, 1_024), "16", "most bytes of values kept in memory, in MiB"),
+    setting("limits.deflate_ratio_max", Form::Number(2, 1_032), "200", "largest growth of a deflated object"),
+    setting("log.level", Form::Word(&["error", "warn", "info", "debug", "trace"]), "warn", "what is logged"),
+    setting("log.format", Form::Word(&["text", "json"]), "text", "how it is logged, to standard error"),
+];
+
+const fn setting(name: &'static str, form: Form, default: &'static str, told: &'static str) -> Setting {
+    Setting { name, form, default, told }
+}
+
+/// The value of a setting.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(untagged)]
+pub(crate) enum Value {
+    /// Of a switch.
+    Switch(bool),
+    /// Of a number.
+    Number(u64),
+    /// Of a word or a name.
+    Text(String),
+    /// Of a list.
+    Names(Vec<String>),
+}
+
+impl fmt::Display for Value {
+    /// Writes the value as TOML.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Switch(on) => write!(f, "{on}"),
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Text(text) => write!(f, "\"{text}\""),
+            Self::Names(names) => {
+                let quoted: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
+                write!(f, "[{}]", quoted.join(", "))
+            }
+        }
+    }
+}
+
+impl Form {
+    /// Returns the value that text of the environment or of a flag spells; a list has commas between its names.
+    pub(crate) fn read_text(self, text: &str) -> Option<Value> {
+        let value = match self {
+            Self::Switch => Value::Switch(text.parse().ok()?),
+            Self::Number(..) => Value::Number(text.parse().ok()?),
+            Self::Word(_) | Self::Name => Value::Text(text.to_owned()),
+            Self::Names if text.is_empty() => Value::Names(Vec::new()),
+            Self::Names => Value::Names(text.split(',').map(|name| name.trim().to_owned()).collect()),
+        };
+        self.accept(value)
+    }
+
+    /// Returns the value if it is one that the setting takes.
+    pub(crate) fn accept(self, value: Value) -> Option<Value> {
+        let good = match (self, &value) {
+            (Self::Switch, Value::Switch(_)) => true,
+            (Self::Number(least, most), Value::Number(number)) => (least..=most).contains(number),
+            (Self::Word(words), Value::Text(text)) => words.contains(&text.as_str()),
+            (Self::Name, Value::Text(text)) => is_name(text),
+            (Self::Names, Value::Names(names)) => names.len() <= 32 && names.iter().all(|name| is_name(name)),
+            _ => false,
+        };
+        good.then_some(value)
+    }
+
+    /// Returns what the setting takes, for people.
+    pub(crate) fn wanted(self) -> String {
+        match self {
+            Self::Switch => "true or false".to_owned(),
+            Self::Number(least, most) => format!("a whole number from {least} to {most}"),
+            Self::Word(words) => format!("one of: {}", words.join(", ")),
+            Self::Name => "a name of 1 to 32 characters a-z, 0-9 and -".to_owned(),
+            Self::Names => "at most 32 names of characters a-z, 0-9 and -".to_owned(),
+        }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// Returns the environment variable of a setting: `MEDIMG_LOG_LEVEL` for `log.level`.
+pub(crate) fn variable(name: &str) -> String {
+    format!("MEDIMG_{}", name.replace('.', "_").to_ascii_uppercase())
+}
+
+/// Returns the setting whose name takes the fewest edits to become `written`.
+pub(crate) fn nearest(written: &str) -> &'static str {
+    // A key is cut before it is compared: the work is bounded whatever the file holds.
+    let written: Vec<char> = written.chars().take(64).collect();
+    let distance = |setting: &&Setting| {
+        let full = edits(&written, setting.name);
+        let last = setting.name.rsplit('.').next().map_or(full, |part| edits(&written, part) + 1);
+        full.min(last)
+    };
+    SETTINGS.iter().min_by_key(distance).map_or("environment", |setting| setting.name)
+}
+
+/// Levenshtein distance.
+fn edits(written: &[char], name: &str) -> usize {
+    let mut row: Vec<usize> = (0..=written.len()).collect();
+    for (index, wanted) in name.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for column in 0..written.len() {
+            let replaced = diagonal + usize::from(written[column] != wanted);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row[written.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_value_its_setting_takes() {
+        for setting in &SETTINGS {
+            assert!(setting.form.read_text(setting.default).is_some(), "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn the_nearest_setting_is_found() {
+        assert_eq!(nearest("worker"), "workers");
+        assert_eq!(nearest("log.levle"), "log.level");
+        assert_eq!(nearest("level"), "log.level");
+        assert_eq!(nearest("accept-pixels"), "accept_pixels");
+    }
+
+    #[test]
+    fn bounds_hold_on_both_sides() {
+        let form = Form::Number(1, 9);
+        assert_eq!(form.read_text("9"), Some(Value::Number(9)));
+        for bad in ["0", "10", "-1", "x", "", "1e1"] {
+            assert_eq!(form.read_text(bad), None, "{bad}");
+        }
+        assert_eq!(Form::Name.read_text("Prod"), None);
+        assert_eq!(Form::Names.read_text("a, b-2"), Some(Value::Names(vec!["a".into(), "b-2".into()])));
+    }
+}

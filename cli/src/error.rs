@@ -1,0 +1,179 @@
+//! What can stop a verb. Each error has a stable code, says what was tried on which item, and what to do next.
+
+use std::io;
+
+use crate::exit::Exit;
+
+/// What stopped a verb. Messages hold no path and no value of an object; those could name a patient.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The command line cannot be understood.
+    #[error("the command line was read: {what}")]
+    Usage {
+        /// What is wrong with it.
+        what: String,
+        /// The word of ours that comes nearest to what was typed.
+        near: Option<String>,
+    },
+    /// `config.toml` cannot be read.
+    #[error("config.toml of the store was read")]
+    ConfigUnreadable {
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// `config.toml` is not TOML.
+    #[error("config.toml of the store was parsed, line {line}: {what}")]
+    ConfigSyntax {
+        /// Line, from 1.
+        line: usize,
+        /// What the parser found.
+        what: String,
+    },
+    /// A key of `config.toml` is no setting.
+    #[error("config.toml line {line} sets `{key}`, which is no setting")]
+    ConfigUnknownKey {
+        /// The key as written, dotted.
+        key: String,
+        /// Line, from 1.
+        line: usize,
+        /// The nearest setting.
+        nearest: &'static str,
+    },
+    /// A setting has a value it cannot have.
+    #[error("setting `{key}` was read from {origin}, and its value is none that it takes")]
+    ConfigValue {
+        /// The setting.
+        key: &'static str,
+        /// Where the value stands.
+        origin: String,
+        /// What the setting takes.
+        wanted: String,
+    },
+    /// The files of the demo could not be written because one of them is there already.
+    #[error("the demo's files could not be written: the folder named by --write holds one of them already")]
+    DemoExists,
+    /// Something could not be written.
+    #[error("{what} could not be written")]
+    Write {
+        /// What was being written.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+impl Error {
+    /// Returns the stable code.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Usage { .. } => "usage",
+            Self::ConfigUnreadable { .. } => "config_unreadable",
+            Self::ConfigSyntax { .. } => "config_syntax",
+            Self::ConfigUnknownKey { .. } => "config_unknown_key",
+            Self::ConfigValue { .. } => "config_value",
+            Self::DemoExists => "demo_exists",
+            Self::Write { .. } => "write_failed",
+        }
+    }
+
+    /// Returns what to do next.
+    pub(crate) fn next(&self) -> String {
+        match self {
+            Self::Usage { near: Some(near), .. } => {
+                format!("did you mean `{near}`? `medimg --help` lists what there is")
+            }
+            Self::Usage { .. } => "see `medimg --help`".to_owned(),
+            Self::ConfigUnreadable { .. } => "let the user of this program read the file, or move it away".to_owned(),
+            Self::ConfigSyntax { .. } => {
+                "mend that line; `medimg config show` on another store prints a valid file".to_owned()
+            }
+            Self::ConfigUnknownKey { nearest, .. } => {
+                format!("did you mean `{nearest}`? `medimg config show` lists every setting")
+            }
+            Self::ConfigValue { wanted, .. } => format!("give it {wanted}"),
+            Self::DemoExists => "name a new folder".to_owned(),
+            Self::Write { cause, .. } if is_full(cause) => {
+                "free space on the disk, then run the same command".to_owned()
+            }
+            Self::Write { .. } => "make the place writable, then run the same command".to_owned(),
+        }
+    }
+
+    /// Returns how the program ends.
+    pub(crate) const fn exit(&self) -> Exit {
+        match self {
+            Self::Usage { .. }
+            | Self::ConfigUnreadable { .. }
+            | Self::ConfigSyntax { .. }
+            | Self::ConfigUnknownKey { .. }
+            | Self::ConfigValue { .. }
+            | Self::DemoExists => Exit::Usage,
+            Self::Write { .. } => Exit::TryAgain,
+        }
+    }
+
+    /// Returns the causes behind this error, nearest first; at most eight.
+    fn causes(&self) -> Vec<String> {
+        std::iter::successors(std::error::Error::source(self), |cause| cause.source())
+            .take(8)
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    /// Returns the error as the lines a person reads.
+    pub(crate) fn told(&self) -> String {
+        let causes: String = self.causes().iter().map(|cause| format!(": {cause}")).collect();
+        format!("error[{}]: {self}{causes}\n  next: {}\n", self.code(), self.next())
+    }
+
+    /// Returns the error as one JSON object and a line feed.
+    pub(crate) fn json(&self) -> String {
+        let object = serde_json::json!({ "error": {
+            "code": self.code(),
+            "tried": self.to_string(),
+            "causes": self.causes(),
+            "next": self.next(),
+            "exit": self.exit().code(),
+        }});
+        format!("{object}\n")
+    }
+}
+
+fn is_full(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full_disk() -> Error {
+        Error::Write { what: "a file of the demo", cause: io::ErrorKind::StorageFull.into() }
+    }
+
+    #[test]
+    fn a_person_reads_code_attempt_cause_and_next_step() {
+        assert_eq!(
+            full_disk().told(),
+            "error[write_failed]: a file of the demo could not be written: no storage space\n  \
+             next: free space on the disk, then run the same command\n"
+        );
+    }
+
+    #[test]
+    fn a_program_reads_one_json_object() {
+        let read: serde_json::Value = serde_json::from_str(&full_disk().json()).expect("JSON");
+        assert_eq!(read["error"]["code"], "write_failed");
+        assert_eq!(read["error"]["exit"], 75);
+        assert_eq!(read["error"]["causes"][0], "no storage space");
+    }
+
+    #[test]
+    fn an_unknown_key_is_a_usage_error_that_names_the_nearest() {
+        let error = Error::ConfigUnknownKey { key: "worker".into(), line: 3, nearest: "workers" };
+        assert_eq!(error.exit(), Exit::Usage);
+        assert!(error.told().contains("`workers`"));
+    }
+}

@@ -1,0 +1,187 @@
+//! Asking the history: which streams a question is about, what they say, and the record that somebody asked.
+
+use std::collections::BTreeSet;
+
+use domain::Phi;
+use domain::dicom::identity::is_well_formed_uid;
+use domain::events::{EventData, HistoryQueried, HistoryQuery, Tag, TagKind};
+use domain::ids::{self, IndexHash, Keys, StreamId};
+use ledger::{Entry, Ledger, Log, LogEntry, READ_ENTRIES_MAX, StreamKey};
+
+use crate::acting::{self, Person};
+use crate::commit::ledger_error;
+use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::surroundings::Surroundings;
+
+/// Streams that one question may be about; a study has fewer.
+const STREAMS_MAX: usize = 1_000_000;
+/// Folders of processed studies that are looked at for a short name.
+const STUDIES_MAX: usize = 1_000_000;
+
+/// What somebody asks about.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// One study: its original UID, its new UID, or the short name of the new one.
+    Study(Phi<String>),
+    /// One object, by its stream.
+    Object(StreamId),
+}
+
+/// What the ledger says.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The streams that the question is about, each with its entries, in the order in which they were received.
+    pub streams: Vec<Vec<Entry>>,
+    /// The size of the log that the answer is of.
+    pub as_of_size: u64,
+}
+
+/// Answers a question and records that it was asked, by whom, and how much was shown.
+///
+/// # Errors
+/// `study_unknown` when no entry is about it, `study_ambiguous` when a short name fits several; the question is recorded
+/// all the same. What the ledger says otherwise.
+pub async fn history(
+    store: &Store,
+    surroundings: &dyn Surroundings,
+    person: Person,
+    question: &Question,
+) -> Result<Answer> {
+    let as_of_size = head_size(store).await?;
+    let found = streams_of(store, question).await;
+    let (streams, about) = match &found {
+        Ok(found) => (entries_of(store, &found.streams).await?, found.study),
+        Err(_) => (Vec::new(), None),
+    };
+    let matched = streams.iter().map(Vec::len).sum::<usize>() as u64;
+    let query = match question {
+        Question::Study(_) => HistoryQuery::Study,
+        Question::Object(_) => HistoryQuery::Object,
+    };
+    let mut tags = vec![person.tag()];
+    tags.extend(about.map(|hash| Tag { kind: TagKind::Study, hash }));
+    let did = EventData::from(HistoryQueried { query, matched, as_of_size, tags });
+    acting::record(store.ledger.as_ref(), &store.keys, surroundings, person, about, did).await?;
+    found?;
+    Ok(Answer { streams, as_of_size })
+}
+
+/// Records that somebody read the whole history.
+///
+/// # Errors
+/// What the ledger says.
+pub async fn record_reading_all(
+    store: &Store,
+    surroundings: &dyn Surroundings,
+    person: Person,
+    as_of_size: u64,
+) -> Result<()> {
+    let said = HistoryQueried { query: HistoryQuery::All, matched: as_of_size, as_of_size, tags: vec![person.tag()] };
+    acting::record(store.ledger.as_ref(), &store.keys, surroundings, person, None, said.into()).await
+}
+
+/// Returns the present size of the log.
+///
+/// # Errors
+/// What the ledger says.
+pub async fn head_size(store: &Store) -> Result<u64> {
+    Ok(store.ledger.head().await.map_err(|error| ledger_error("read the head of the ledger", error))?.size)
+}
+
+/// Returns the next entries of the log, from leaf index `from` on and below `size`.
+///
+/// # Errors
+/// What the ledger says.
+pub async fn page(store: &Store, from: u64, size: u64) -> Result<Vec<LogEntry>> {
+    let limit = usize::try_from(size.saturating_sub(from)).unwrap_or(usize::MAX).min(READ_ENTRIES_MAX);
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    store.ledger.entries(from, limit).await.map_err(|error| ledger_error("read the ledger", error))
+}
+
+struct Found {
+    streams: Vec<StreamKey>,
+    study: Option<IndexHash>,
+}
+
+async fn streams_of(store: &Store, question: &Question) -> Result<Found> {
+    match question {
+        Question::Object(stream) => Ok(Found { streams: vec![StreamKey(stream.0.0)], study: None }),
+        Question::Study(name) => {
+            let uid = full_uid(store, name)?;
+            let tags = tags_of(&store.keys, &uid);
+            let mut streams = Vec::new();
+            for tag in &tags {
+                tagged(store, tag, &mut streams).await?;
+            }
+            let mut seen = BTreeSet::new();
+            streams.retain(|stream: &StreamKey| seen.insert(stream.0));
+            let study = tags.iter().rfind(|tag| tag.kind == TagKind::Study).map(|tag| tag.hash);
+            if streams.is_empty() { Err(unknown()) } else { Ok(Found { streams, study }) }
+        }
+    }
+}
+
+fn unknown() -> Error {
+    let tried = "look up a study: the ledger has no entry about it; give its original UID, its new UID or the short name that process printed";
+    Error::broken("study_unknown", tried)
+}
+
+/// Every tag under which entries of the study may stand: it may be the original UID or a new one.
+fn tags_of(keys: &Keys, uid: &Phi<String>) -> Vec<Tag> {
+    let new = keys.new_study_k_all(uid.expose()).into_iter().map(|hash| Tag { kind: TagKind::NewStudy, hash });
+    let original = keys.study_k_all(uid).into_iter().map(|hash| Tag { kind: TagKind::Study, hash });
+    new.chain(original).collect()
+}
+
+/// Returns the UID that `name` is, or the new UID whose short name it is.
+fn full_uid(store: &Store, name: &Phi<String>) -> Result<Phi<String>> {
+    if is_well_formed_uid(name.expose()) {
+        return Ok(name.clone());
+    }
+    let failed = |error| Error::store("list the processed studies", error);
+    let wanted = name.expose().to_ascii_uppercase();
+    let mut fits = Vec::new();
+    for study in std::fs::read_dir(store.processed()).map_err(failed)?.take(STUDIES_MAX) {
+        let study = study.map_err(failed)?.file_name().to_string_lossy().into_owned();
+        if ids::short_name(&study).is_some_and(|short| short == wanted) {
+            fits.push(study);
+        }
+    }
+    match fits.len() {
+        1 => Ok(Phi::new(fits.remove(0))),
+        0 => Err(unknown()),
+        _ => Err(Error::broken(
+            "study_ambiguous",
+            "look up a study by its short name: several have it; give the whole UID",
+        )),
+    }
+}
+
+async fn tagged(store: &Store, tag: &Tag, streams: &mut Vec<StreamKey>) -> Result<()> {
+    let kind = ledger::TagKind::from_word(tag.kind.word().as_bytes());
+    let Some(kind) = kind else { return Ok(()) };
+    let tag = ledger::Tag { kind, hash: ledger::IndexHash { version: tag.hash.version, hash: tag.hash.hash.0 } };
+    let mut from = 0;
+    while streams.len() < STREAMS_MAX {
+        let page = store.ledger.tagged(&tag, from, READ_ENTRIES_MAX).await;
+        let page = page.map_err(|error| ledger_error("look up entries by tag", error))?;
+        let Some(last) = page.last() else { break };
+        from = last.leaf_index + 1;
+        streams.extend(page.iter().map(|tagged| tagged.stream));
+    }
+    Ok(())
+}
+
+async fn entries_of(store: &Store, streams: &[StreamKey]) -> Result<Vec<Vec<Entry>>> {
+    let mut all = Vec::with_capacity(streams.len());
+    for stream in streams {
+        let loaded = store.ledger.load(*stream).await.map_err(|error| ledger_error("load a stream", error))?;
+        if !loaded.entries.is_empty() {
+            all.push(loaded.entries);
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,3 @@
+//! The ports of the handlers: what every implementation must promise. `Ledger` and `Log` stand in the crate `ledger`.
+
+pub mod objects;

@@ -1,0 +1,223 @@
+//! `Sources`: where each object lies, by stream. The one table that may hold names of patients (paths), so it stands in a
+//! file of its own, `sources.sqlite`, mode 0600, that can be erased without touching the ledger (DESIGN §3).
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use domain::Phi;
+use domain::ids::{Keys, Location, StreamId};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::{Error, Result};
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS sources (
+    id      INTEGER PRIMARY KEY,
+    stream  BLOB NOT NULL UNIQUE CHECK (length(stream) = 16),
+    bucket  TEXT NOT NULL,
+    key     BLOB NOT NULL,
+    version TEXT NOT NULL,
+    size    INTEGER NOT NULL,
+    copied  INTEGER NOT NULL,
+    ended   INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX IF NOT EXISTS sources_open ON sources (id) WHERE ended = 0;
+PRAGMA user_version = 1;
+";
+
+/// Where one object lies, and what was seen when it was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceRow {
+    /// The stream; an HMAC of the location, so the row can be checked.
+    pub stream: StreamId,
+    /// Where the object lies.
+    pub location: Location,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// Whether `raw/<stream>.dcm` holds a copy.
+    pub copied: bool,
+}
+
+/// The table of sources of one store.
+#[derive(Debug)]
+pub struct Sources {
+    connection: Mutex<Connection>,
+}
+
+fn sql(tried: &'static str) -> impl Fn(rusqlite::Error) -> Error {
+    move |error| {
+        let code = match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => "disk_full",
+            Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen) => "store_unwritable",
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                let tried =
+                    format!("{tried}: sources.sqlite is damaged; move it away and run process on the same paths again");
+                return Error::damaged("sources_damaged", tried, Some(Box::new(error)));
+            }
+            _ => "sources_io",
+        };
+        Error::lost(code, tried, error)
+    }
+}
+
+impl Sources {
+    /// Opens the table, making it if it is not there.
+    ///
+    /// # Errors
+    /// `sources_permissions` when others may read the file, `sources_damaged`, `store_unwritable`, `disk_full`.
+    pub fn open(path: &Path) -> Result<Self> {
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(Error::store("create sources.sqlite", error));
+            }
+            _ => {}
+        }
+        let mode = fs::metadata(path).map_err(|error| Error::store("look at sources.sqlite", error))?.mode();
+        if mode & 0o077 != 0 {
+            let mode = mode & 0o777;
+            let tried = format!(
+                "open sources.sqlite: its mode is {mode:03o} and must be 600, it may hold names; run chmod 600 on it"
+            );
+            return Err(Error::damaged("sources_permissions", tried, None));
+        }
+        let opened = sql("open sources.sqlite");
+        let connection = Connection::open(path).map_err(&opened)?;
+        connection.busy_timeout(Duration::from_secs(10)).map_err(&opened)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(&opened)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(&opened)?;
+        connection.execute_batch(SCHEMA).map_err(&opened)?;
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers where objects lie, in this order, durably. Rows that are known already stay as they are.
+    pub fn put(&self, rows: &[SourceRow]) -> Result<()> {
+        let failed = sql("remember where objects lie");
+        let mut connection = self.connection();
+        let transaction = connection.transaction().map_err(&failed)?;
+        {
+            let mut insert = transaction
+                .prepare_cached(
+                    "INSERT INTO sources (stream, bucket, key, version, size, copied) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT (stream) DO UPDATE SET copied = max(copied, excluded.copied)",
+                )
+                .map_err(&failed)?;
+            for row in rows {
+                let (stream, place) = (row.stream.0.0, &row.location);
+                let size = i64::try_from(row.size_bytes).unwrap_or(i64::MAX);
+                insert
+                    .execute(params![stream, place.bucket, place.key.expose(), place.version, size, row.copied])
+                    .map_err(&failed)?;
+            }
+        }
+        transaction.commit().map_err(&failed)
+    }
+
+    /// Returns where the object of `stream` lies.
+    ///
+    /// # Errors
+    /// `source_mismatch` when the row does not hash to its stream: the table was altered.
+    pub fn get(&self, stream: StreamId, keys: &Keys) -> Result<Option<SourceRow>> {
+        let failed = sql("look up where an object lies");
+        let connection = self.connection();
+        let query = "SELECT stream, bucket, key, version, size, copied FROM sources WHERE stream = ?1";
+        let mut statement = connection.prepare_cached(query).map_err(&failed)?;
+        let row = statement.query_row([stream.0.0], read_row).optional().map_err(&failed)?;
+        match row {
+            Some(row) if keys.object_stream(&row.location) != stream => {
+                Err(Error::broken("source_mismatch", format!("look up where the object of stream {stream} lies")))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Returns the streams that are not known to have ended, in the order in which they were received; at most `limit`.
+    pub fn open_streams(&self, limit: usize) -> Result<Vec<StreamId>> {
+        let failed = sql("list unfinished streams");
+        let connection = self.connection();
+        let query = "SELECT stream FROM sources WHERE ended = 0 ORDER BY id LIMIT ?1";
+        let mut statement = connection.prepare_cached(query).map_err(&failed)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map([limit], |row| row.get::<_, [u8; 16]>(0)).map_err(&failed)?;
+        rows.map(|row| row.map(|bytes| StreamId(domain::ids::KeyedHash(bytes))).map_err(&failed)).collect()
+    }
+
+    /// Notes that streams ended, so that the next start need not look at them. A hint, never truth: the ledger decides.
+    pub fn set_ended(&self, streams: &[StreamId], ended: bool) -> Result<()> {
+        let failed = sql("note which streams ended");
+        let mut connection = self.connection();
+        let transaction = connection.transaction().map_err(&failed)?;
+        {
+            let mut update =
+                transaction.prepare_cached("UPDATE sources SET ended = ?2 WHERE stream = ?1").map_err(&failed)?;
+            for stream in streams {
+                update.execute(params![stream.0.0, ended]).map_err(&failed)?;
+            }
+        }
+        transaction.commit().map_err(&failed)
+    }
+}
+
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<SourceRow> {
+    Ok(SourceRow {
+        stream: StreamId(domain::ids::KeyedHash(row.get(0)?)),
+        location: Location { bucket: row.get(1)?, key: Phi::new(row.get(2)?), version: row.get(3)? },
+        size_bytes: u64::try_from(row.get::<_, i64>(4)?).unwrap_or_default(),
+        copied: row.get(5)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use domain::ids::Key;
+
+    use super::*;
+
+    fn keys() -> Keys {
+        Keys { stream: Key::new([1; 32]), index: vec![(1, Key::new([2; 32]))], mapping: Key::new([3; 32]) }
+    }
+
+    fn row(path: &str) -> SourceRow {
+        let location = Location { bucket: "file".into(), key: Phi::new(path.into()), version: "00".into() };
+        SourceRow { stream: keys().object_stream(&location), location, size_bytes: 5, copied: false }
+    }
+
+    #[test]
+    fn open_streams_come_back_in_the_order_of_receipt_until_they_end() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let sources = Sources::open(&folder.path().join("sources.sqlite")).expect("open");
+        let rows = [row("/z"), row("/a"), row("/m")];
+        sources.put(&rows).expect("put");
+        sources.put(&rows).expect("putting twice changes nothing");
+        sources.set_ended(&[rows[1].stream], true).expect("end");
+        assert_eq!(sources.open_streams(10).expect("list"), [rows[0].stream, rows[2].stream]);
+        assert_eq!(sources.get(rows[1].stream, &keys()).expect("get"), Some(rows[1].clone()));
+    }
+
+    #[test]
+    fn a_row_that_does_not_hash_to_its_stream_is_refused() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let sources = Sources::open(&folder.path().join("sources.sqlite")).expect("open");
+        let altered = SourceRow { location: row("/other").location, ..row("/a") };
+        sources.put(std::slice::from_ref(&altered)).expect("put");
+        assert_eq!(sources.get(altered.stream, &keys()).expect_err("refused").code(), "source_mismatch");
+    }
+
+    #[test]
+    fn a_table_that_others_may_read_is_refused() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("sources.sqlite");
+        drop(Sources::open(&path).expect("open"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
+        assert_eq!(Sources::open(&path).expect_err("refused").code(), "sources_permissions");
+    }
+}

@@ -1,0 +1,224 @@
+//! The embedded store: one folder with `processed/ staging/ raw/ ledger.sqlite sources.sqlite keys/ config.toml lock`.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use domain::ids::{Key, Keys};
+use ledger::{Ledger, Open, Origin, SqliteLedger};
+
+use crate::commit::ledger_error;
+use crate::error::{Error, Result};
+use crate::objects::folder::FolderObjects;
+use crate::sources::Sources;
+use crate::surroundings::Surroundings;
+use crate::{keys, pipeline};
+
+/// Name of the project in the origin of its ledgers.
+const ORIGIN_NAME: &str = "medimg";
+
+/// Streams that are looked at when staged files are swept.
+const SWEEP_STREAMS_MAX: usize = 1_000_000;
+
+/// What a caller wants of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To process objects: the store is made if it is not there, and locked against a second worker.
+    Work,
+    /// To ask and to append what was asked: the store must be there.
+    Ask,
+}
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    /// The keys.
+    pub keys: Keys,
+    /// The ledger.
+    pub ledger: Arc<SqliteLedger>,
+    /// Raw objects where they lie, staged and processed ones in the store.
+    pub objects: Arc<FolderObjects>,
+    /// Where each object lies.
+    pub sources: Arc<Sources>,
+    /// Held while a worker works; the system lets go of it when the process ends, however it ends.
+    _lock: Option<File>,
+}
+
+impl Store {
+    /// Opens the store at `root`.
+    ///
+    /// # Errors
+    /// `store_missing`, `store_locked`, `key_missing`, `key_permissions`, `key_damaged`, `key_other` (the store was made with
+    /// another key), `ledger_*`, `sources_*`, `disk_full`, `store_unwritable`.
+    pub fn open(root: &Path, access: Access, environment: &str, surroundings: &dyn Surroundings) -> Result<Self> {
+        let exists = ledger_path(root).exists();
+        let lock = match access {
+            Access::Ask if !exists => {
+                let tried = "open a store: there is none at the path; process an object first, or name it with --store";
+                return Err(Error::damaged("store_missing", tried, None));
+            }
+            Access::Ask => None,
+            Access::Work => {
+                make_folders(root)?;
+                Some(lock(root)?)
+            }
+        };
+        // Keys are made for a new store only: a store without its keys is a loss to be told, not to be papered over.
+        if !exists {
+            keys::create_missing(&root.join("keys"))?;
+        }
+        let keys = keys::load(&root.join("keys"))?;
+        let ledger = open_ledger(root, environment, surroundings)?;
+        pin_keys(&ledger, &keys)?;
+        let sources = Sources::open(&root.join("sources.sqlite"))?;
+        let objects = FolderObjects::new(root.join("processed"), root.join("staging"));
+        let store = Self {
+            root: root.to_owned(),
+            keys,
+            ledger: Arc::new(ledger),
+            objects: Arc::new(objects),
+            sources: Arc::new(sources),
+            _lock: lock,
+        };
+        if access == Access::Work {
+            store.sweep()?;
+        }
+        Ok(store)
+    }
+
+    /// Returns the store's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the folder of copied originals.
+    pub fn raw(&self) -> PathBuf {
+        self.root.join("raw")
+    }
+
+    /// Returns the folder of processed objects.
+    pub fn processed(&self) -> PathBuf {
+        self.root.join("processed")
+    }
+
+    /// Returns the ports as a pipeline wants them.
+    pub fn ledger_port(&self) -> Arc<dyn Ledger> {
+        Arc::clone(&self.ledger) as Arc<dyn Ledger>
+    }
+
+    /// Removes staged files that no unfinished stream will publish.
+    fn sweep(&self) -> Result<()> {
+        let open: HashSet<_> = self.sources.open_streams(SWEEP_STREAMS_MAX)?.into_iter().collect();
+        if open.len() < SWEEP_STREAMS_MAX {
+            let removed = self.objects.sweep_staging(&open)?;
+            tracing::debug!(removed, "swept staging");
+        }
+        Ok(())
+    }
+}
+
+fn ledger_path(root: &Path) -> PathBuf {
+    root.join("ledger.sqlite")
+}
+
+fn make_folders(root: &Path) -> Result<()> {
+    for (name, mode) in [("", 0o750), ("processed", 0o750), ("staging", 0o700), ("raw", 0o700)] {
+        let folder = if name.is_empty() { root.to_owned() } else { root.join(name) };
+        let tried = || format!("make the store's folder {}", if name.is_empty() { "itself" } else { name });
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(folder)
+            .map_err(|error| Error::store(tried(), error))?;
+    }
+    Ok(())
+}
+
+fn lock(root: &Path) -> Result<File> {
+    let failed = |error| Error::store("open the store's lock", error);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(root.join("lock"));
+    let file = file.map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => {
+            let tried =
+                "take the store's lock: another worker is processing in this store; wait for it or use another store";
+            Err(Error::lost("store_locked", tried, "the lock is held"))
+        }
+        Err(fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+fn open_ledger(root: &Path, environment: &str, surroundings: &dyn Surroundings) -> Result<SqliteLedger> {
+    let path = ledger_path(root);
+    let failed = |error| ledger_error("open the ledger", error);
+    match SqliteLedger::open(&path, Open::Existing) {
+        Err(ledger::Error::Missing) => {
+            let mut id = [0; 16];
+            surroundings.random(&mut id);
+            let origin = Origin::new(ORIGIN_NAME, environment, id).ok_or_else(|| {
+                Error::damaged(
+                    "environment_name",
+                    "name the ledger: the environment's name has other characters than a-z 0-9 -",
+                    None,
+                )
+            })?;
+            match SqliteLedger::open(&path, Open::CreateWith(origin)) {
+                // Another process made it in the same moment.
+                Err(ledger::Error::Exists) => SqliteLedger::open(&path, Open::Existing).map_err(failed),
+                other => other.map_err(failed),
+            }
+        }
+        other => other.map_err(failed),
+    }
+}
+
+/// Compares the keys with those that the store was made with; the first opening says which those are.
+fn pin_keys(ledger: &SqliteLedger, keys: &Keys) -> Result<()> {
+    let index = keys.index.iter().map(|(version, key)| (format!("index.v{version}"), key));
+    let all = [("stream".to_owned(), &keys.stream), ("mapping".to_owned(), &keys.mapping)].into_iter().chain(index);
+    for (name, key) in all {
+        pin_key(ledger, &name, key)?;
+    }
+    Ok(())
+}
+
+fn pin_key(ledger: &SqliteLedger, name: &str, key: &Key) -> Result<()> {
+    let failed = |error| ledger_error("compare the keys with the store", error);
+    let (at, value) = (format!("kcv.{name}"), key.check_value().to_string());
+    let pinned = match ledger.meta(&at).map_err(failed)? {
+        Some(pinned) => pinned,
+        None => ledger.set_meta_if_absent(&at, &value).map_err(failed)?,
+    };
+    if pinned == value {
+        return Ok(());
+    }
+    let tried = format!(
+        "open a store with keys/{name}: the store was made with another key; put the right one back from the backup"
+    );
+    Err(Error::damaged("key_other", tried, None))
+}
+
+/// Makes the pipeline of a store.
+///
+/// # Errors
+/// `profile_damaged` when the profile does not load whole.
+pub fn pipeline(
+    store: &Store,
+    profile: domain::dicom::deidentify::Profile,
+    limits: domain::dicom::limits::Limits,
+    surroundings: Arc<dyn Surroundings>,
+) -> Result<pipeline::Pipeline> {
+    pipeline::Pipeline::new(
+        store.ledger_port(),
+        Arc::clone(&store.objects) as Arc<dyn crate::ports::objects::Objects>,
+        Arc::clone(&store.sources),
+        store.keys.clone(),
+        profile,
+        limits,
+        surroundings,
+    )
+}

@@ -1,0 +1,242 @@
+//! Opening the SQLite file: who may, what must stand in it, and which error says what to do when it does not.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+
+use crate::{BODY_BYTES_MAX, Error, Frontier, Origin};
+
+/// "imlg": marks the file as a ledger for `file` and for us.
+const APPLICATION_ID: i64 = 0x696d_6c67;
+/// The schema below. A change of it is a new number and a migration.
+const SCHEMA_VERSION: i64 = 1;
+/// How long a call waits for another process that holds the store.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// Each commit writes whole pages, and those of the two indices are touched at random: small pages are fewer bytes.
+const PAGE_BYTES: u32 = 4096;
+/// Pages in the write-ahead log before it is copied back: 16 MiB.
+const CHECKPOINT_PAGES: u32 = 2048;
+/// Largest single value that a connection reads or writes; twice the largest body, so that headers fit beside it.
+const VALUE_BYTES_MAX: i32 = 2 * BODY_BYTES_MAX as i32;
+
+/// Every object of the schema, by name. Text and blobs are kept exactly as given; STRICT refuses other types.
+const SCHEMA: [(&str, &str); 4] = [
+    (
+        "entries",
+        "CREATE TABLE entries(gseq INTEGER PRIMARY KEY, stream BLOB NOT NULL, seq INTEGER NOT NULL, leaf BLOB NOT NULL, \
+         nonce BLOB NOT NULL, header TEXT NOT NULL, body TEXT NOT NULL, UNIQUE(stream, seq)) STRICT",
+    ),
+    (
+        "head",
+        "CREATE TABLE head(id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, root BLOB NOT NULL, \
+         frontier BLOB NOT NULL) STRICT",
+    ),
+    ("meta", "CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID"),
+    (
+        "tags",
+        "CREATE TABLE tags(hash BLOB NOT NULL, kind TEXT NOT NULL, version INTEGER NOT NULL, gseq INTEGER NOT NULL, \
+         PRIMARY KEY(hash, kind, version, gseq)) STRICT, WITHOUT ROWID",
+    ),
+];
+
+/// Opens the existing store for reading and writing.
+pub(super) fn open_existing(path: &Path) -> Result<Connection, Error> {
+    must_be_there(path)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    identify(&connection)?;
+    check_schema(&connection)?;
+    prepare_for_writing(&connection)?;
+    Ok(connection)
+}
+
+/// Opens the existing store for reading beside a writer of this process.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// A connection for `verify` and `export`: reads one state of the store and writes nothing.
+pub(super) struct Snapshot {
+    pub(super) connection: Connection,
+    /// The file as it was, where no lock keeps others from changing it.
+    unlocked: Option<(PathBuf, FileState)>,
+}
+
+/// Length and time of the last change of the store's file, and the length of its write-ahead log.
+type FileState = (u64, Option<SystemTime>, u64);
+
+impl Snapshot {
+    /// Opens the store without writing a byte: if no write-ahead log lies beside it, without locks and without `-wal` and
+    /// `-shm` files, for which even a read-only folder is enough. Otherwise as one reader among others; SQLite then keeps its
+    /// locks in `-shm`, and the store itself and its `-wal` stay as they are.
+    pub(super) fn open(path: &Path, with_locks: bool) -> Result<Self, Error> {
+        must_be_there(path)?;
+        let state = file_state(path);
+        if with_locks || state.2 > 0 {
+            return Ok(Self { connection: open_reader(path)?, unlocked: None });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        Ok(Self { connection: connect(&immutable_uri(path), flags)?, unlocked: Some((path.to_owned(), state)) })
+    }
+
+    /// Whether someone wrote while we read without locks: then what was read may be of two states, and is read again.
+    pub(super) fn was_disturbed(&self) -> bool {
+        self.unlocked.as_ref().is_some_and(|(path, state)| file_state(path) != *state)
+    }
+}
+
+fn file_state(path: &Path) -> FileState {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log_bytes = std::fs::metadata(PathBuf::from(log)).map_or(0, |found| found.len());
+    std::fs::metadata(path).map_or((0, None, log_bytes), |found| (found.len(), found.modified().ok(), log_bytes))
+}
+
+/// Every byte of the path that is not plainly itself is percent-encoded, so no path can add parameters.
+fn immutable_uri(path: &Path) -> PathBuf {
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri.push_str("?immutable=1");
+    PathBuf::from(uri)
+}
+
+/// Creates the store. An empty file, as a crash during creation leaves it, counts as none.
+pub(super) fn create(path: &Path, origin: &Origin) -> Result<Connection, Error> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    match identify(&connection) {
+        Err(Error::Missing) => {}
+        Ok(()) => return Err(Error::Exists),
+        Err(other) => return Err(other),
+    }
+    connection.pragma_update(None, "page_size", PAGE_BYTES).map_err(classify)?;
+    prepare_for_writing(&connection)?;
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(classify)?;
+    // Another process may have created it while we waited; then its ledger stands and ours does not begin.
+    if !matches!(identify(&connection), Err(Error::Missing)) {
+        return Err(Error::Exists);
+    }
+    for (_, sql) in SCHEMA {
+        connection.execute_batch(sql).map_err(classify)?;
+    }
+    let empty = Frontier::new();
+    let head = rusqlite::params![0, empty.root().0, empty.to_bytes()];
+    connection.execute("INSERT INTO head(id, size, root, frontier) VALUES (0, ?, ?, ?)", head).map_err(classify)?;
+    connection.execute("INSERT INTO meta VALUES ('origin', ?)", [origin.as_str()]).map_err(classify)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(classify)?;
+    connection.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(classify)?;
+    connection.execute_batch("COMMIT").map_err(classify)?;
+    // The store exists from here on, whole: marks, tables, head and origin came with one commit.
+    Ok(connection)
+}
+
+/// Returns the origin that the store names.
+pub(super) fn origin(connection: &Connection) -> Result<Origin, Error> {
+    let text = meta(connection, "origin")?;
+    text.and_then(|text| Origin::parse(&text)).ok_or_else(|| damaged("the store does not name its origin"))
+}
+
+/// Returns the value of a name in `meta`.
+pub(super) fn meta(connection: &Connection, name: &str) -> Result<Option<String>, Error> {
+    let query = connection.query_row("SELECT value FROM meta WHERE name = ?", [name], |row| row.get(0));
+    query.optional().map_err(classify)
+}
+
+/// Stores a value under a name unless one stands there; returns the one that stands. Durable when it returns.
+pub(super) fn set_meta_if_absent(path: &Path, name: &str, value: &str) -> Result<String, Error> {
+    let connection = open_existing(path)?;
+    let sql = "INSERT INTO meta(name, value) VALUES (?, ?) ON CONFLICT DO NOTHING";
+    connection.execute(sql, [name, value]).map_err(classify)?;
+    meta(&connection, name)?.ok_or_else(|| damaged("a value that was just stored is gone"))
+}
+
+pub(super) fn must_be_there(path: &Path) -> Result<(), Error> {
+    // `metadata`, not `open`: closing a second descriptor of the file would drop this process's locks on it.
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err(Error::NotALedger { source: None }),
+        Ok(found) if found.len() == 0 => Err(Error::Missing),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::Missing),
+        Err(error) => Err(Error::NoAccess { source: Some(Box::new(error)) }),
+    }
+}
+
+pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(classify)?;
+    connection.busy_timeout(BUSY_WAIT).map_err(classify)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX).map_err(classify)?;
+    // A planted schema may name functions; and a page whose cells do not fit is refused before it is used.
+    connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON").map_err(classify)?;
+    Ok(connection)
+}
+
+/// Whether the file is a ledger of this version; `Missing` if it is an empty database.
+pub(super) fn identify(connection: &Connection) -> Result<(), Error> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(classify);
+    let objects = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
+    let (objects, application, version) =
+        (objects.map_err(classify)?, pragma("application_id")?, pragma("user_version")?);
+    match (objects, application, version) {
+        (0, 0, 0) => Err(Error::Missing),
+        (_, APPLICATION_ID, SCHEMA_VERSION) => Ok(()),
+        (_, APPLICATION_ID, found) => Err(Error::SchemaVersion { found, known: SCHEMA_VERSION }),
+        _ => Err(Error::NotALedger { source: None }),
+    }
+}
+
+/// Whether the schema is the one that we made, with nothing added: a trigger could change what an append writes.
+pub(super) fn check_schema(connection: &Connection) -> Result<(), Error> {
+    let sql = "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name LIMIT 8";
+    let mut statement = connection.prepare(sql).map_err(classify)?;
+    let rows =
+        statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).map_err(classify)?;
+    let found: Vec<(String, String)> = rows.collect::<Result<_, _>>().map_err(classify)?;
+    let same = found.len() == SCHEMA.len() && found.iter().zip(SCHEMA).all(|(f, s)| f.0 == s.0 && f.1 == s.1);
+    if same { Ok(()) } else { Err(damaged("the schema is not the one that was made")) }
+}
+
+fn prepare_for_writing(connection: &Connection) -> Result<(), Error> {
+    if connection.is_readonly("main").map_err(classify)? {
+        return Err(Error::NoAccess { source: None });
+    }
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(classify)?;
+    if mode != "wal" {
+        return Err(Error::NoAccess { source: Some("the file system cannot hold a write-ahead log".into()) });
+    }
+    // Without it SQLite compiled with STAT4 may compile a statement anew for each value bound to it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(classify)?;
+    let settings = format!("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}");
+    connection.execute_batch(&settings).map_err(classify)
+}
+
+pub(super) fn damaged(what: &'static str) -> Error {
+    Error::Damaged { what, leaf_index: None, source: None }
+}
+
+/// Maps what SQLite says to what a caller does about it. SQLite's messages name tables and columns, never values.
+pub(super) fn classify(error: rusqlite::Error) -> Error {
+    let code = error.sqlite_error_code();
+    if code == Some(ErrorCode::DiskFull) {
+        return Error::DiskFull { source: Box::from(error) };
+    }
+    let source = Some(Box::from(error));
+    match code {
+        Some(
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory,
+        ) => Error::Unavailable { source },
+        Some(ErrorCode::FileLockingProtocolFailed | ErrorCode::OperationInterrupted | ErrorCode::OperationAborted) => {
+            Error::Unavailable { source }
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Error::NoAccess { source },
+        Some(ErrorCode::NotADatabase) => Error::NotALedger { source },
+        // Corrupt pages, rows against a constraint, values of another type or size: nothing that an append wrote.
+        _ => Error::Damaged { what: "the database does not hold what it must", leaf_index: None, source },
+    }
+}

@@ -1,0 +1,107 @@
+//! The ledger on one machine: one SQLite file (DESIGN §5). Writes go through one thread with group commit, reads through a
+//! connection of their own.
+//!
+//! Reads block the calling task for microseconds (rows from the page cache); another process can hold them up for at most
+//! five seconds, while it recovers the store after a crash.
+
+mod committer;
+mod connect;
+mod export;
+mod queue;
+mod read;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use crate::{
+    Appended, Decision, Error, Head, Ledger, Log, LogEntry, Nonce, Origin, Prepared, Stream, StreamKey, Tag, Tagged,
+    Tip, UtcMillis,
+};
+use committer::Committer;
+pub use export::Export;
+pub use verify::verify_store;
+
+/// How a store is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// The store must be there; [`Error::Missing`] otherwise.
+    Existing,
+    /// The store must not be there; [`Error::Exists`] otherwise. It is created with this origin, whole or not at all.
+    CreateWith(Origin),
+}
+
+/// A ledger in a SQLite file: WAL, synchronous=FULL. Any number of processes may append.
+///
+/// Share it by `Arc`. Dropping it commits what is queued and waits for that.
+#[derive(Debug)]
+pub struct SqliteLedger {
+    origin: Origin,
+    committer: Committer,
+    reader: Mutex<Connection>,
+    path: PathBuf,
+}
+
+impl SqliteLedger {
+    /// Opens or creates the store at `path`. Blocks: call it at start, not on a busy runtime.
+    pub fn open(path: impl AsRef<Path>, open: Open) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let writer = match open {
+            Open::Existing => connect::open_existing(path)?,
+            Open::CreateWith(origin) => connect::create(path, &origin)?,
+        };
+        let origin = connect::origin(&writer)?;
+        let reader = Mutex::new(connect::open_reader(path)?);
+        let committer = Committer::start(writer, path.to_owned(), origin.clone())?;
+        Ok(Self { origin, committer, reader, path: path.to_owned() })
+    }
+
+    /// Returns the value stored under a name beside the log, such as a key's check value `kcv.stream`.
+    pub fn meta(&self, name: &str) -> Result<Option<String>, Error> {
+        self.read(|connection| connect::meta(connection, name))
+    }
+
+    /// Stores a value under a name unless one stands there already, and returns the one that stands. Durable when it returns.
+    pub fn set_meta_if_absent(&self, name: &str, value: &str) -> Result<String, Error> {
+        connect::set_meta_if_absent(&self.path, name, value)
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        // A panic while reading leaves a connection that reads on.
+        read(&self.reader.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    async fn load(&self, stream: StreamKey) -> Result<Stream, Error> {
+        self.read(|connection| read::load(connection, &self.origin, stream))
+    }
+
+    async fn append(&self, tip: &Tip, decision: &Decision, at: UtcMillis, nonce: Nonce) -> Result<Appended, Error> {
+        let prepared = Prepared::new(&self.origin, tip, decision, at, nonce)?;
+        self.committer.commit(*tip, prepared).await
+    }
+}
+
+#[async_trait]
+impl Log for SqliteLedger {
+    async fn head(&self) -> Result<Head, Error> {
+        self.read(read::head)
+    }
+
+    async fn entries(&self, from: u64, limit: usize) -> Result<Vec<LogEntry>, Error> {
+        self.read(|connection| read::entries(connection, &self.origin, from, limit))
+    }
+
+    async fn tagged(&self, tag: &Tag, from: u64, limit: usize) -> Result<Vec<Tagged>, Error> {
+        self.read(|connection| read::tagged(connection, tag, from, limit))
+    }
+}
