@@ -5,6 +5,8 @@
 //! every store must pass.
 
 mod body;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod decision;
 mod entry;
 mod error;
@@ -19,6 +21,7 @@ mod sqlite;
 mod tags;
 mod time;
 mod traits;
+pub mod verify;
 
 pub use body::{BODY_BYTES_MAX, Body, BodyError, EVENTS_MAX, TAGS_MAX};
 pub use decision::{Decision, Prepared};
@@ -29,7 +32,7 @@ pub use header::{Actor, EventTypes, HEADER_BYTES_MAX, Header, HeaderError, Index
 pub use memory::MemoryLedger;
 pub use merkle::{Frontier, Head, merkle_root};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{Open, SqliteLedger};
+pub use sqlite::{Export, Open, SqliteLedger, verify_store};
 pub use tags::{Tag, TagKind, Tagged};
 pub use time::UtcMillis;
 pub use traits::{Appended, Ledger, Log, READ_ENTRIES_MAX, STREAM_ENTRIES_MAX};

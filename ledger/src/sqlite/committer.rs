@@ -5,14 +5,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::connect::{classify, damaged, open_existing};
+use super::queue::Queue;
 use super::read::{blob32, cached, head, unsigned};
 use crate::{Appended, Error, Frontier, Header, LeafHash, Origin, Prepared, Receipt, Tip};
 
-/// Appends that wait at most; the next one waits for a place, in order.
-const QUEUE_MAX: usize = 1024;
 /// Appends of one commit at most.
 const BATCH_MAX: usize = 256;
 /// How long the thread lets appends gather when the last commit held several. On a disk a flush takes far longer; in memory
@@ -23,6 +22,7 @@ const GATHER: Duration = Duration::from_micros(400);
 pub(super) type Answer = Result<Appended, Error>;
 
 /// One append on its way to the thread.
+#[derive(Debug)]
 pub(super) struct Job {
     pub(super) tip: Tip,
     pub(super) prepared: Prepared,
@@ -32,37 +32,44 @@ pub(super) struct Job {
 /// The running thread. Dropping it commits what is queued, closes the store and waits for that.
 #[derive(Debug)]
 pub(super) struct Committer {
-    queue: Option<mpsc::Sender<Job>>,
+    queue: Queue<Job>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Committer {
     /// Starts the thread on an open connection to `path`, where it opens another after a failed commit.
     pub(super) fn start(connection: Connection, path: PathBuf, origin: Origin) -> Result<Self, Error> {
-        let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let writer = Writer { connection: Some(connection), path, origin };
-        let thread = std::thread::Builder::new().name("ledger-commit".to_owned()).spawn(move || writer.run(jobs));
+        let queue = Queue::new();
+        let (jobs, writer) = (AbandonedOnExit(queue.clone()), Writer { connection: Some(connection), path, origin });
+        let thread = std::thread::Builder::new().name("ledger-commit".to_owned()).spawn(move || writer.run(&jobs.0));
         let thread = thread.map_err(|error| Error::Unavailable { source: Some(Box::new(error)) })?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self { queue, thread: Some(thread) })
     }
 
-    /// Queues a job in the order of first polls and waits for its answer.
+    /// Queues a job, at the latest when the future is first polled, and waits for its answer.
     pub(super) async fn commit(&self, tip: Tip, prepared: Prepared) -> Answer {
-        let Some(queue) = &self.queue else { return Err(Error::Unavailable { source: None }) };
         let (answer, answered) = oneshot::channel();
-        // Unconstrained: a task out of its budget would otherwise yield before it stands in the queue, and lose its place.
-        let queued = tokio::task::unconstrained(queue.send(Job { tip, prepared, answer })).await;
-        if queued.is_err() {
-            return Err(Error::Unavailable { source: None });
+        let bytes = prepared.entry.body.len();
+        if !self.queue.push(Job { tip, prepared, answer }, bytes) {
+            return Err(Error::Unavailable { source: Some("too many appends wait, or the store is closed".into()) });
         }
         // The entry may be written from here on, whether or not anybody waits. A thread that died cannot say if it was.
         answered.await.unwrap_or(Err(Error::Unknown { cause: None }))
     }
 }
 
+/// However the thread ends, nobody waits for it any more.
+struct AbandonedOnExit(Queue<Job>);
+
+impl Drop for AbandonedOnExit {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.queue = None;
+        self.queue.close();
         if let Some(thread) = self.thread.take() {
             // A panic of the thread has been answered as `Unknown` to everyone who waited.
             let _ = thread.join();
@@ -86,20 +93,17 @@ enum Failure {
 }
 
 impl Writer {
-    fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    fn run(mut self, jobs: &Queue<Job>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
-        let mut last = 0;
-        // Ends when every sender is gone and the queue is empty.
-        while jobs.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-            if batch.len() < last {
-                std::thread::sleep(GATHER);
-                while batch.len() < BATCH_MAX
-                    && let Ok(job) = jobs.try_recv()
-                {
-                    batch.push(job);
-                }
+        let mut enough = 1;
+        // Ends when the queue is closed and empty.
+        loop {
+            jobs.pop(&mut batch, BATCH_MAX, enough, GATHER);
+            if batch.is_empty() {
+                return;
             }
-            last = batch.len();
+            // As many as last time are likely to come again: they are those who were just answered.
+            enough = batch.len();
             self.answer(&mut batch);
         }
     }
@@ -272,5 +276,84 @@ impl<'c> Statements<'c> {
             return Ok(Ok(Appended::Already(Receipt { header, leaf: LeafHash(leaf) })));
         }
         Ok(Err(Error::Conflict { stream, seq }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connect::create;
+    use super::*;
+    use crate::{Actor, Decision, EventTypes, Nonce, StreamKey, UtcMillis};
+
+    fn writer(folder: &tempfile::TempDir) -> Writer {
+        let origin = Origin::new("medimg", "test", [1; 16]).expect("an origin");
+        let path = folder.path().join("ledger.sqlite");
+        Writer { connection: Some(create(&path, &origin).expect("created")), path, origin }
+    }
+
+    fn job(writer: &Writer, n: u8) -> (Job, oneshot::Receiver<Answer>) {
+        let decision = Decision {
+            decision_id: uuid::Uuid::from_u128(u128::from(n)),
+            types: EventTypes::new(&["a.thing.v1"]).expect("types"),
+            subject: None,
+            actor: Actor::system("test").expect("a step"),
+            body: format!(r#"[{{"type":"a.thing.v1","data":{{"filler":"{}"}}}}]"#, "x".repeat(40_000)),
+        };
+        let (tip, (answer, answered)) = (Tip::empty(StreamKey([n; 16])), oneshot::channel());
+        let prepared = Prepared::new(&writer.origin, &tip, &decision, UtcMillis::from_unix_ms(1), Nonce([n; 16]));
+        (Job { tip, prepared: prepared.expect("prepared"), answer }, answered)
+    }
+
+    fn answers(writer: &mut Writer, from: u8, count: u8) -> Vec<Answer> {
+        let (mut batch, answered): (Vec<Job>, Vec<_>) = (from..from + count).map(|n| job(writer, n)).unzip();
+        writer.answer(&mut batch);
+        answered.into_iter().map(|mut answered| answered.try_recv().expect("everyone is answered")).collect()
+    }
+
+    #[test]
+    fn a_failed_commit_is_unknown_to_every_waiter_and_the_store_is_opened_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut writer = writer(&folder);
+        assert!(answers(&mut writer, 0, 2).iter().all(Result::is_ok));
+        let refuse = writer.connection.as_mut().expect("open").commit_hook(Some(|| true));
+        refuse.expect("a hook");
+        let failed = answers(&mut writer, 2, 3);
+        assert!(failed.iter().all(|answer| matches!(answer, Err(Error::Unknown { cause: Some(_) }))), "{failed:?}");
+        assert!(writer.connection.is_none(), "what the connection believed is forgotten");
+        let again = answers(&mut writer, 2, 3);
+        assert!(again.iter().all(|answer| matches!(answer, Ok(Appended::New(_)))), "{again:?}");
+        assert_eq!(head(writer.connection.as_ref().expect("open")).expect("a head").size, 5);
+    }
+
+    #[test]
+    fn a_full_store_says_so_to_every_waiter_and_nothing_of_the_batch_stands() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut writer = writer(&folder);
+        assert!(answers(&mut writer, 0, 2).iter().all(Result::is_ok));
+        let connection = writer.connection.as_ref().expect("open");
+        let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("pages");
+        connection.execute_batch(&format!("PRAGMA max_page_count = {}", pages + 6)).expect("a limit");
+        let full = answers(&mut writer, 2, 3);
+        assert!(full.iter().all(|answer| matches!(answer, Err(Error::DiskFull { .. }))), "{full:?}");
+        // The limit was the connection's; the store opened anew has room.
+        assert!(answers(&mut writer, 2, 1).iter().all(|answer| matches!(answer, Ok(Appended::New(_)))));
+        assert_eq!(head(writer.connection.as_ref().expect("open")).expect("a head").size, 3);
+    }
+
+    #[test]
+    fn a_conflict_in_a_batch_leaves_the_others_as_they_are() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut writer = writer(&folder);
+        let (first, mut got_first) = job(&writer, 1);
+        let (mut lost, mut got_lost) = job(&writer, 1);
+        lost.prepared.entry.header.decision_id = uuid::Uuid::from_u128(99);
+        let (same, mut got_same) = job(&writer, 1);
+        let (last, mut got_last) = job(&writer, 2);
+        writer.answer(&mut vec![first, lost, same, last]);
+        assert!(matches!(got_first.try_recv(), Ok(Ok(Appended::New(_)))));
+        assert!(matches!(got_lost.try_recv(), Ok(Err(Error::Conflict { seq: 0, .. }))));
+        assert!(matches!(got_same.try_recv(), Ok(Ok(Appended::Already(_)))));
+        assert!(matches!(got_last.try_recv(), Ok(Ok(Appended::New(_)))));
+        assert_eq!(head(writer.connection.as_ref().expect("open")).expect("a head").size, 2);
     }
 }

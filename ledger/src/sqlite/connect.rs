@@ -1,7 +1,7 @@
 //! Opening the SQLite file: who may, what must stand in it, and which error says what to do when it does not.
 
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
@@ -54,6 +54,57 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, Error> {
 /// Opens the existing store for reading beside a writer of this process.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// A connection for `verify` and `export`: reads one state of the store and writes nothing.
+pub(super) struct Snapshot {
+    pub(super) connection: Connection,
+    /// The file as it was, where no lock keeps others from changing it.
+    unlocked: Option<(PathBuf, FileState)>,
+}
+
+/// Length and time of the last change of the store's file, and the length of its write-ahead log.
+type FileState = (u64, Option<SystemTime>, u64);
+
+impl Snapshot {
+    /// Opens the store without writing a byte: if no write-ahead log lies beside it, without locks and without `-wal` and
+    /// `-shm` files, for which even a read-only folder is enough. Otherwise as one reader among others; SQLite then keeps its
+    /// locks in `-shm`, and the store itself and its `-wal` stay as they are.
+    pub(super) fn open(path: &Path, with_locks: bool) -> Result<Self, Error> {
+        must_be_there(path)?;
+        let state = file_state(path);
+        if with_locks || state.2 > 0 {
+            return Ok(Self { connection: open_reader(path)?, unlocked: None });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        Ok(Self { connection: connect(&immutable_uri(path), flags)?, unlocked: Some((path.to_owned(), state)) })
+    }
+
+    /// Whether someone wrote while we read without locks: then what was read may be of two states, and is read again.
+    pub(super) fn was_disturbed(&self) -> bool {
+        self.unlocked.as_ref().is_some_and(|(path, state)| file_state(path) != *state)
+    }
+}
+
+fn file_state(path: &Path) -> FileState {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log_bytes = std::fs::metadata(PathBuf::from(log)).map_or(0, |found| found.len());
+    std::fs::metadata(path).map_or((0, None, log_bytes), |found| (found.len(), found.modified().ok(), log_bytes))
+}
+
+/// Every byte of the path that is not plainly itself is percent-encoded, so no path can add parameters.
+fn immutable_uri(path: &Path) -> PathBuf {
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri.push_str("?immutable=1");
+    PathBuf::from(uri)
 }
 
 /// Creates the store. An empty file, as a crash during creation leaves it, counts as none.

@@ -6,7 +6,10 @@
 
 mod committer;
 mod connect;
+mod export;
+mod queue;
 mod read;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -19,6 +22,8 @@ use crate::{
     Tip, UtcMillis,
 };
 use committer::Committer;
+pub use export::Export;
+pub use verify::verify_store;
 
 /// How a store is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]

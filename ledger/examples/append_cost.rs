@@ -1,0 +1,112 @@
+//! Prints the cpu time of one append with its share of the commit, as the pipeline appends: five entries per object, bodies
+//! of the size of a CT's receipt, some objects in flight. Usage: `append_cost [DIR [OBJECTS]]`; DIR on tmpfs for the figure.
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and stops where it fails")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use ledger::{
+    Actor, Decision, EventTypes, IndexHash, Ledger, Log, Nonce, Open, Origin, SqliteLedger, StreamKey, Tip, UtcMillis,
+};
+use uuid::Uuid;
+
+const STEPS: [(&str, usize, usize); 5] = [
+    ("received", 500, 0),
+    ("ingested", 700, 4),
+    ("validated", 500, 1),
+    ("deidentified", 2000, 3),
+    ("delivered", 500, 2),
+];
+const KINDS: [&str; 4] = ["study", "patient", "accession", "new_study"];
+
+fn decision(object: u64, step: usize) -> Decision {
+    let (verb, bytes, tags) = STEPS[step];
+    let study = object / 100;
+    let tags: Vec<String> = KINDS[..tags]
+        .iter()
+        .map(|kind| format!("\"{kind}:k1:{:032x}\"", u128::from(study) * 0x9e37_79b9_7f4a_7c15))
+        .collect();
+    let filler = "x,".repeat(bytes / 2);
+    let event = format!("imaging.instance.{verb}.v1");
+    let body = format!(
+        r#"[{{"specversion":"1.0","id":"{}","source":"medimg","type":"{event}","subject":"{object:032x}","time":"2026-11-23T05:00:00.000Z","data":{{"tags":[{}],"receipt":"{filler}"}}}}]"#,
+        Uuid::from_u128(u128::from(object)),
+        tags.join(",")
+    );
+    Decision {
+        decision_id: Uuid::from_u128(u128::from(object) << 8 | step as u128),
+        types: EventTypes::new(&[&event]).unwrap(),
+        subject: Some(IndexHash { version: 1, hash: u128::from(study).to_be_bytes() }),
+        actor: Actor::system("deidentification").unwrap(),
+        body,
+    }
+}
+
+/// User and system time of all threads; the kernel counts in ticks of 10 ms.
+fn cpu_ms() -> (u64, u64) {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    (fields[11].parse::<u64>().unwrap() * 10, fields[12].parse::<u64>().unwrap() * 10)
+}
+
+async fn run(folder: PathBuf, objects: u64, in_flight: u64, decisions: Arc<Vec<Decision>>) {
+    let path = folder.join(format!("cost-{in_flight}.sqlite"));
+    let origin = Origin::new("medimg", "bench", [7; 16]).unwrap();
+    let store = Arc::new(SqliteLedger::open(&path, Open::CreateWith(origin)).unwrap());
+    let next = Arc::new(AtomicU64::new(0));
+    let (before, began) = (cpu_ms(), Instant::now());
+    let tasks: Vec<_> = (0..in_flight)
+        .map(|_| {
+            let (store, next, decisions) = (store.clone(), next.clone(), decisions.clone());
+            tokio::spawn(async move {
+                loop {
+                    let object = next.fetch_add(1, Ordering::Relaxed);
+                    if object >= objects {
+                        return;
+                    }
+                    let stream = StreamKey(
+                        (u128::from(object).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)).to_be_bytes(),
+                    );
+                    let mut tip = Tip::empty(stream);
+                    for step in 0..STEPS.len() {
+                        let decision = &decisions[object as usize * STEPS.len() + step];
+                        let at = UtcMillis::from_unix_ms(1_700_000_000_000 + object);
+                        tip = store.append(&tip, decision, at, Nonce([step as u8; 16])).await.unwrap().receipt().tip();
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let (after, wall) = (cpu_ms(), began.elapsed());
+    let appends = objects * STEPS.len() as u64;
+    assert_eq!(store.head().await.unwrap().size, appends);
+    drop(store);
+    let (user, system) = (after.0 - before.0, after.1 - before.1);
+    let per = |ms: u64| ms as f64 * 1000.0 / appends as f64;
+    let bytes = std::fs::metadata(&path).unwrap().len() / appends;
+    println!(
+        "{in_flight:>3} in flight: {appends} appends, cpu {:.1} µs each (user {:.1}, system {:.1}), wall {:.1} µs each, {bytes} bytes each",
+        per(user + system),
+        per(user),
+        per(system),
+        wall.as_micros() as f64 / appends as f64
+    );
+    std::fs::remove_file(path).unwrap();
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let mut args = std::env::args().skip(1);
+    let folder = args.next().map_or_else(std::env::temp_dir, PathBuf::from);
+    let objects = args.next().map_or(4000, |n| n.parse().unwrap());
+    let decisions = (0..objects).flat_map(|object| (0..STEPS.len()).map(move |step| decision(object, step)));
+    let decisions: Arc<Vec<Decision>> = Arc::new(decisions.collect());
+    for in_flight in [1, 8, 60, 200] {
+        run(folder.clone(), objects, in_flight, decisions.clone()).await;
+    }
+}
