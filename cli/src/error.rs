@@ -2,7 +2,10 @@
 
 use std::io;
 
+use crate::advice;
 use crate::exit::Exit;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What stopped a verb. Messages hold no path and no value of an object; those could name a patient.
 #[derive(Debug, thiserror::Error)]
@@ -62,12 +65,60 @@ pub(crate) enum Error {
         #[source]
         cause: io::Error,
     },
+    /// The handlers or the ledger refused or failed; the code says what to do.
+    #[error("{tried}")]
+    Stopped {
+        /// Their stable code.
+        code: &'static str,
+        /// What was tried, and on what.
+        tried: String,
+        /// What the system said.
+        #[source]
+        cause: Option<Cause>,
+    },
+    /// The run was stopped from outside before every item had its end.
+    #[error("the items were processed: the run was asked to stop, {left} of them have no end yet")]
+    Interrupted {
+        /// Items without an end, and items that were not taken up.
+        left: u64,
+    },
+    /// A rule is switched off, so streams wait.
+    #[error("the items were processed: {left} of them wait, because rules are switched off: {rules}")]
+    Waiting {
+        /// Streams without an end.
+        left: u64,
+        /// The rules, by name.
+        rules: String,
+    },
+    /// The number of workers makes no runtime.
+    #[error("the worker threads were started")]
+    Threads {
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+impl From<handlers::Error> for Error {
+    fn from(error: handlers::Error) -> Self {
+        let code = error.code();
+        match error {
+            handlers::Error::Transient { tried, source, .. } | handlers::Error::Broken { tried, source, .. } => {
+                Self::Stopped { code, tried, cause: source }
+            }
+            rejected @ handlers::Error::Rejected(_) => Self::Stopped { code, tried: rejected.to_string(), cause: None },
+        }
+    }
 }
 
 impl Error {
     /// Returns the stable code.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
+            Self::Stopped { code, .. } => code,
+            Self::Interrupted { .. } => "interrupted",
+            Self::Waiting { .. } => "rules_off",
+            Self::Threads { .. } => "threads",
             Self::Usage { .. } => "usage",
             Self::ConfigUnreadable { .. } => "config_unreadable",
             Self::ConfigSyntax { .. } => "config_syntax",
@@ -98,11 +149,17 @@ impl Error {
                 "free space on the disk, then run the same command".to_owned()
             }
             Self::Write { .. } => "make the place writable, then run the same command".to_owned(),
+            Self::Stopped { code, .. } => advice::on(code).next.to_owned(),
+            Self::Interrupted { .. } => "run the same command; it goes on where it stopped".to_owned(),
+            Self::Waiting { .. } => "switch the rules on and run the same command, or put the events by hand: \
+                `medimg history --all --json | medimg bus put -`"
+                .to_owned(),
+            Self::Threads { .. } => "run the same command with fewer workers: -j 1".to_owned(),
         }
     }
 
     /// Returns how the program ends.
-    pub(crate) const fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage { .. }
             | Self::ConfigUnreadable { .. }
@@ -110,16 +167,25 @@ impl Error {
             | Self::ConfigUnknownKey { .. }
             | Self::ConfigValue { .. }
             | Self::DemoExists => Exit::Usage,
-            Self::Write { .. } => Exit::TryAgain,
+            Self::Write { .. } | Self::Interrupted { .. } | Self::Waiting { .. } | Self::Threads { .. } => {
+                Exit::TryAgain
+            }
+            Self::Stopped { code, .. } => advice::on(code).exit,
         }
     }
 
-    /// Returns the causes behind this error, nearest first; at most eight.
+    /// Returns the causes behind this error, nearest first; at most eight. Libraries may put a path into their message, and
+    /// a path may be a name: from the first slash on a message is cut.
     fn causes(&self) -> Vec<String> {
-        std::iter::successors(std::error::Error::source(self), |cause| cause.source())
-            .take(8)
-            .map(ToString::to_string)
-            .collect()
+        let cut = |cause: &dyn std::error::Error| {
+            let text = cause.to_string();
+            text.split('/').next().unwrap_or_default().trim_end_matches([' ', ':', '"']).to_owned()
+        };
+        let causes = std::iter::successors(std::error::Error::source(self), |cause| cause.source()).take(8);
+        let mut told: Vec<String> = causes.map(cut).filter(|text| !text.is_empty()).collect();
+        // A transparent wrapper says what it wraps.
+        told.dedup();
+        told
     }
 
     /// Returns the error as the lines a person reads.
@@ -168,6 +234,17 @@ mod tests {
         assert_eq!(read["error"]["code"], "write_failed");
         assert_eq!(read["error"]["exit"], 75);
         assert_eq!(read["error"]["causes"][0], "no storage space");
+    }
+
+    #[test]
+    fn a_path_in_the_message_of_a_library_is_cut() {
+        let cause = io::Error::other("unable to open database file: /home/DOE^JANE/x");
+        let error = Error::Stopped { code: "store_io", tried: "open it".into(), cause: Some(Box::new(cause)) };
+        assert!(
+            error.told().starts_with("error[store_io]: open it: unable to open database file\n"),
+            "{}",
+            error.told()
+        );
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 /// What the exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(dead_code, reason = "the verbs that end so come with the handlers")]
 pub(crate) enum Exit {
     /// All well; for `demo`: all ended as planned.
     Well = 0,

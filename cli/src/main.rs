@@ -1,5 +1,6 @@
 //! `medimg`: the pipeline on one machine, for people and scripts. All printing of the project is in this crate.
 
+mod advice;
 mod args;
 mod commands;
 mod config;
@@ -8,7 +9,7 @@ mod error;
 mod exit;
 mod logs;
 mod output;
-#[allow(dead_code, reason = "the verbs that show bars and timelines come with the handlers")]
+mod run;
 mod ui;
 
 use std::panic::PanicHookInfo;
@@ -41,12 +42,21 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<Exit, Error> {
     let output = Output::open(cli.global.json);
-    let mut context = Context { store: cli.global.store(), quiet: cli.global.quiet, output };
+    let mut context = Context { store: cli.global.store(), quiet: cli.global.quiet, output, program: program() };
     let exit = cli.verb.run(&mut context);
     // What was printed before an error is data too: it goes out first, and the verb's own error counts more.
     let flushed = context.output.flush();
     let exit = exit?;
     flushed.map(|()| exit)
+}
+
+/// Returns how a person called this program: `cargo run` names itself in the environment.
+fn program() -> String {
+    match (std::env::var_os("CARGO"), cfg!(debug_assertions)) {
+        (None, _) => "medimg".to_owned(),
+        (Some(_), true) => "cargo run --".to_owned(),
+        (Some(_), false) => "cargo run --release --".to_owned(),
+    }
 }
 
 fn print(text: &str) -> Result<Exit, Error> {

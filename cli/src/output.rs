@@ -53,7 +53,6 @@ impl<W: Write> Output<W> {
     }
 
     /// Whether nobody reads any more, so that a verb which only prints may stop.
-    #[allow(dead_code, reason = "the verbs that print without end come with the handlers")]
     pub(crate) const fn closed(&self) -> bool {
         self.closed
     }

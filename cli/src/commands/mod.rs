@@ -4,8 +4,11 @@ mod completions;
 mod config;
 mod demo;
 mod man;
+mod process;
 
 use std::path::PathBuf;
+
+use handlers::runner::report::Summary;
 
 use crate::config::{Config, Flag};
 use crate::error::Error;
@@ -17,6 +20,7 @@ use crate::output::Output;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
     Demo(demo::Args),
+    Process(process::Args),
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -27,6 +31,7 @@ impl Verb {
     pub(crate) fn run(&self, context: &mut Context) -> Result<Exit, Error> {
         match self {
             Self::Demo(args) => demo::run(args, context),
+            Self::Process(args) => process::run(args, context),
             Self::Config(args) => config::run(args, context),
             Self::Completions(args) => completions::run(args, context),
             Self::Man(args) => man::run(args, context),
@@ -40,10 +45,11 @@ pub(crate) struct Context {
     /// Folder of the store.
     pub(crate) store: PathBuf,
     /// Nobody wants to see progress.
-    #[allow(dead_code, reason = "the verbs with progress come with the handlers")]
     pub(crate) quiet: bool,
     /// Standard output.
     pub(crate) output: Output,
+    /// How a person called this program, for the commands that are proposed next.
+    pub(crate) program: String,
 }
 
 impl Context {
@@ -52,5 +58,18 @@ impl Context {
         let config = Config::load(&self.store, std::env::vars_os(), flags)?;
         logs::start(&config);
         Ok(config)
+    }
+}
+
+/// Returns how a run ends: what stopped it counts more than what became of its objects. `untold` items were not taken up.
+fn settle(summary: Summary, untold: u64, rules_off: &[String]) -> Result<Exit, Error> {
+    let left = summary.pending + untold;
+    match summary.stopped_by {
+        Some(error) => Err(error.into()),
+        None if summary.interrupted => Err(Error::Interrupted { left }),
+        None if left > 0 && !rules_off.is_empty() => Err(Error::Waiting { left, rules: rules_off.join(", ") }),
+        None if left > 0 => Err(Error::Interrupted { left }),
+        None if summary.quarantined + summary.failed + summary.unreadable > 0 => Ok(Exit::SomeFailed),
+        None => Ok(Exit::Well),
     }
 }

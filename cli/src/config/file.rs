@@ -95,16 +95,17 @@ mod tests {
 
     #[test]
     fn values_come_with_the_line_they_stand_in() {
-        let found = parse("workers = 0x4\n\n[rules]\ndisabled = [\"intake\"]\nlog.level=\"info\"").map(|_| ());
+        let found = parse("workers = 0x4\n\n[rules]\ndisabled = [\"object-received\"]\nlog.level=\"info\"").map(|_| ());
         assert_eq!(found.expect_err("rules.log is no setting").code(), "config_unknown_key");
-        let found = parse("workers = 0x4\nlog.level = \"info\"\n\n[rules]\ndisabled = [\"intake\"]\n").expect("good");
+        let found =
+            parse("workers = 0x4\nlog.level = \"info\"\n\n[rules]\ndisabled = [\"object-received\"]\n").expect("good");
         let told: Vec<_> =
             found.iter().map(|one| format!("{}={} {}", one.setting.name, one.value, one.origin)).collect();
         assert_eq!(
             told,
             [
                 "log.level=\"info\" config.toml line 2",
-                "rules.disabled=[\"intake\"] config.toml line 5",
+                "rules.disabled=[\"object-received\"] config.toml line 5",
                 "workers=4 config.toml line 1",
             ]
         );

@@ -74,7 +74,6 @@ pub(crate) struct Config {
     pub(crate) unknown_variables: Vec<String>,
 }
 
-#[allow(dead_code, reason = "the verbs that read switches and numbers come with the handlers")]
 impl Config {
     /// Returns the configuration for a store.
     pub(crate) fn load(
@@ -133,6 +132,14 @@ impl Config {
         }
     }
 
+    /// Returns a list of names.
+    pub(crate) fn names(&self, name: &'static str) -> &[String] {
+        match self.value(name) {
+            Value::Names(names) => names,
+            other => unreachable!("{name} is declared as a list of names, not {other}"),
+        }
+    }
+
     fn value(&self, name: &'static str) -> &Value {
         let found = self.resolved.iter().find(|one| one.setting.name == name);
         &found.expect("every setting of the table has a value; callers name settings of the table").value
@@ -186,16 +193,16 @@ mod tests {
 
     #[test]
     fn flags_win_over_environment_over_file_over_defaults() {
-        let file = "workers = 2\nin_flight_max = 3\nmemory_mb_max = 32";
+        let file = "workers = 2\nin_flight_max = 3\nin_flight_mb_max = 32";
         let environment = [("MEDIMG_WORKERS", "4"), ("MEDIMG_IN_FLIGHT_MAX", "5"), ("HOME", "/")];
         let flag = Flag { setting: "workers", flag: "--workers", text: "6".into() };
         let config = load(file, &environment, &[flag]).expect("good");
-        let numbers = ["workers", "in_flight_max", "memory_mb_max"].map(|name| config.number(name));
+        let numbers = ["workers", "in_flight_max", "in_flight_mb_max"].map(|name| config.number(name));
         assert_eq!(numbers, [6, 5, 32]);
         assert_eq!(config.text("environment"), "dev");
         assert_eq!(origin(&config, "workers"), "flag --workers");
         assert_eq!(origin(&config, "in_flight_max"), "environment MEDIMG_IN_FLIGHT_MAX");
-        assert_eq!(origin(&config, "memory_mb_max"), "config.toml line 3");
+        assert_eq!(origin(&config, "in_flight_mb_max"), "config.toml line 3");
         assert_eq!(origin(&config, "environment"), "default");
     }
 

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use domain::workflow::rules::RULES;
+
 /// What values a setting takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Form {
     /// `true` or `false`.
     Switch,
@@ -13,8 +15,8 @@ pub(crate) enum Form {
     Word(&'static [&'static str]),
     /// A name of 1 to 32 characters `a-z 0-9 -`.
     Name,
-    /// A list of at most 32 names.
-    Names,
+    /// A list of names out of those that the function returns.
+    Names(fn() -> Vec<&'static str>),
 }
 
 /// A setting.
@@ -31,18 +33,27 @@ pub(crate) struct Setting {
 }
 
 /// All settings.
-pub(crate) static SETTINGS: [Setting; 13] = [
+pub(crate) static SETTINGS: [Setting; 17] = [
     setting("environment", Form::Name, "dev", "name of the environment, part of the ledger's origin"),
-    setting("workers", Form::Number(0, 256), "0", "objects worked on at once; 0 is one per processor"),
-    setting("in_flight_max", Form::Number(1, 4096), "64", "objects that may wait for the ledger at once"),
-    setting("memory_mb_max", Form::Number(16, 65_536), "256", "memory for objects that are in flight, in MiB"),
+    setting("workers", Form::Number(0, 256), "0", "threads that work on objects; 0 is one per processor"),
+    setting(
+        "in_flight_max",
+        Form::Number(1, 4096),
+        "128",
+        "objects in flight at once, most of them waiting for the ledger",
+    ),
+    setting("in_flight_mb_max", Form::Number(1, 65_536), "16", "bytes of objects held in memory at once, in MiB"),
+    setting("retry_delay_ms_max", Form::Number(0, 600_000), "500", "longest wait before a step is tried again, in ms"),
     setting("accept_pixels", Form::Switch, "false", "deliver objects whose pixels nobody has judged"),
     setting("copy_raw", Form::Switch, "false", "keep a copy of each original in raw/"),
-    setting("rules.disabled", Form::Names, "", "rules that start nothing"),
-    setting("limits.object_mb_max", Form::Number(1, 1 << 22), "65536", "largest object, in MiB"),
-    setting("limits.elements_max", Form::Number(1_000, 100_000_000), "4000000", "most elements of an object"),
-    setting("limits.kept_mb_max", Form::Number(1, 1_024), "16", "most bytes of values kept in memory, in MiB"),
-    setting("limits.deflate_ratio_max", Form::Number(2, 1_032), "200", "largest growth of a deflated object"),
+    setting("rules.disabled", Form::Names(rule_names), "", "rules that start nothing"),
+    setting("limits.object_mb_max", Form::Number(1, 65_536), "65536", "largest object, in MiB"),
+    setting("limits.nesting_max", Form::Number(1, 64), "64", "deepest nesting of sequences"),
+    setting("limits.elements_max", Form::Number(1_000, 500_000), "500000", "most elements and items of an object"),
+    setting("limits.kept_mb_max", Form::Number(1, 16), "16", "most bytes of values kept in memory, in MiB"),
+    setting("limits.fragments_max", Form::Number(1, 1_000_000), "1000000", "most fragments of encapsulated pixel data"),
+    setting("limits.inflated_mb_max", Form::Number(1, 4_096), "4096", "largest inflated data set, in MiB"),
+    setting("limits.inflate_ratio_max", Form::Number(2, 1_032), "250", "largest growth of a deflated data set"),
     setting("log.level", Form::Word(&["error", "warn", "info", "debug", "trace"]), "warn", "what is logged"),
     setting("log.format", Form::Word(&["text", "json"]), "text", "how it is logged, to standard error"),
 ];
@@ -87,8 +98,8 @@ impl Form {
             Self::Switch => Value::Switch(text.parse().ok()?),
             Self::Number(..) => Value::Number(text.parse().ok()?),
             Self::Word(_) | Self::Name => Value::Text(text.to_owned()),
-            Self::Names if text.is_empty() => Value::Names(Vec::new()),
-            Self::Names => Value::Names(text.split(',').map(|name| name.trim().to_owned()).collect()),
+            Self::Names(_) if text.is_empty() => Value::Names(Vec::new()),
+            Self::Names(_) => Value::Names(text.split(',').map(|name| name.trim().to_owned()).collect()),
         };
         self.accept(value)
     }
@@ -100,7 +111,10 @@ impl Form {
             (Self::Number(least, most), Value::Number(number)) => (least..=most).contains(number),
             (Self::Word(words), Value::Text(text)) => words.contains(&text.as_str()),
             (Self::Name, Value::Text(text)) => is_name(text),
-            (Self::Names, Value::Names(names)) => names.len() <= 32 && names.iter().all(|name| is_name(name)),
+            (Self::Names(known), Value::Names(names)) => {
+                let known = known();
+                names.len() <= known.len() && names.iter().all(|name| known.contains(&name.as_str()))
+            }
             _ => false,
         };
         good.then_some(value)
@@ -113,9 +127,13 @@ impl Form {
             Self::Number(least, most) => format!("a whole number from {least} to {most}"),
             Self::Word(words) => format!("one of: {}", words.join(", ")),
             Self::Name => "a name of 1 to 32 characters a-z, 0-9 and -".to_owned(),
-            Self::Names => "at most 32 names of characters a-z, 0-9 and -".to_owned(),
+            Self::Names(known) => format!("names out of: {}", known().join(", ")),
         }
     }
+}
+
+fn rule_names() -> Vec<&'static str> {
+    RULES.iter().map(|rule| rule.name).collect()
 }
 
 fn is_name(text: &str) -> bool {
@@ -182,6 +200,8 @@ mod tests {
             assert_eq!(form.read_text(bad), None, "{bad}");
         }
         assert_eq!(Form::Name.read_text("Prod"), None);
-        assert_eq!(Form::Names.read_text("a, b-2"), Some(Value::Names(vec!["a".into(), "b-2".into()])));
+        let form = Form::Names(rule_names);
+        assert_eq!(form.read_text("object-received"), Some(Value::Names(vec!["object-received".into()])));
+        assert_eq!(form.read_text("object-received, no-such-rule"), None, "a typing error must not leave a rule on");
     }
 }

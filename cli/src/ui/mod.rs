@@ -1,8 +1,8 @@
 //! How things look: colours, tables, timelines, progress bars, and the names of items.
 
 pub(crate) mod colour;
+pub(crate) mod ending;
 pub(crate) mod item;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod timeline;
-pub(crate) mod verdict;

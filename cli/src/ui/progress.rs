@@ -12,27 +12,21 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Returns bars that are drawn only if standard error is a terminal and nobody asked for quiet.
-    pub(crate) fn open(quiet: bool) -> Self {
+    /// Returns bars if standard error is a terminal and nobody asked for quiet.
+    pub(crate) fn open(quiet: bool) -> Option<Self> {
         let shown = std::io::stderr().is_terminal() && !quiet;
-        let target = if shown { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
-        Self { bars: MultiProgress::with_draw_target(target) }
+        shown.then(|| Self { bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)) })
     }
 
     /// Adds the bar of a step that `total` objects go through.
     pub(crate) fn step(&self, name: &'static str, total: u64) -> Bar {
-        let style = ProgressStyle::with_template("{prefix:<17} {bar:32} {pos:>6}/{len} {msg}")
+        let style = ProgressStyle::with_template("{prefix:<17} {bar:32} {pos:>6}/{len}")
             .expect("the template is a constant")
             .progress_chars("█▓░");
         let bar = ProgressBar::new(total).with_style(style).with_prefix(name);
         let bar = self.bars.add(bar);
         bar.enable_steady_tick(Duration::from_millis(200));
         Bar(bar)
-    }
-
-    /// Runs something that writes to the terminal while the bars are out of its way.
-    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
-        self.bars.suspend(write)
     }
 }
 
@@ -48,13 +42,10 @@ impl Drop for Progress {
 pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
-    /// One more object is through.
+    /// One more object entered the step. The bar is never more than full: a step that is tried again counts again.
     pub(crate) fn advance(&self) {
-        self.0.inc(1);
-    }
-
-    /// Leaves the bar standing as it is.
-    pub(crate) fn stop(&self) {
-        self.0.abandon();
+        if self.0.length().is_none_or(|length| self.0.position() < length) {
+            self.0.inc(1);
+        }
     }
 }
