@@ -44,6 +44,11 @@ impl Scanner {
             };
             return Err(Rejection::new(reason, detail).at_offset(header.start).into());
         }
+        if self.builder.encapsulated.is_some() {
+            return Err(Rejection::new(Reason::Pixel, "encapsulated pixel data stand twice")
+                .at_offset(header.start)
+                .into());
+        }
         let index = self.builder.open(header, Content::Fragments, &self.limits)?;
         self.pixels = Some(PixelScan::new(index, self.number_of_frames(), self.walked));
         self.position = header.value();

@@ -194,6 +194,7 @@ impl Scanner {
             return Err(first);
         };
         self.builder.go_back(&mark);
+        self.builder.encapsulated = None;
         self.stack.clear();
         self.last_tag = None;
         self.pixels = None;

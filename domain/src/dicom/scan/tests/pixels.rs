@@ -91,3 +91,15 @@ fn elements_behind_the_pixel_data_are_read() {
         DataSet::new(LE).pixel_data(&[], &[vec![0; 4]]).element(Tag(0xFFFC, 0xFFFC), VR::OB, &[0; 6]).bytes();
     assert_eq!(scanned(&file(RLE, &data_set)).elements.len(), 2);
 }
+
+#[test]
+fn pixel_data_that_stand_twice_are_refused_and_survive_what_follows() {
+    let once = DataSet::new(LE).pixel_data(&[], &[vec![0; 4]]);
+    let twice = once.clone().pixel_data(&[], &[vec![0; 4]]).bytes();
+    assert_eq!(refused(&file(RLE, &twice)).reason, Reason::Pixel);
+    // A UN that is no sequence after all takes back itself alone.
+    let followed = once.element(REFERENCED, VR::UN, b"no sequence!").bytes();
+    let skeleton = scanned(&file(RLE, &followed));
+    assert_eq!(skeleton.elements.len(), 2);
+    assert_eq!(skeleton.encapsulated.map(|found| found.fragments.len()), Some(1));
+}
