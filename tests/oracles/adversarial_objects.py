@@ -100,6 +100,8 @@ def identifiers(case):
     ds.OperatorsName, ds.PhysiciansOfRecord = p.operator, f"{p.reader}^X"
     ds.NameOfPhysiciansReadingStudy = p.reader
     ds.OtherPatientIDs = p.other_id
+    # A text in Latin letters can be told to name the patient only if the object says the name in Latin letters somewhere.
+    ds.OtherPatientNames = f"{p.surname}^{p.given}"
     ds.PatientMotherBirthName, ds.PatientBirthName = p.mother, p.birth_name
     ds.PatientAddress, ds.PatientTelephoneNumbers = p.address, p.phone
     ds.PatientComments = f"Aunt of {p.third}, call {p.phone} {p.email}"
@@ -346,8 +348,9 @@ def enhanced(case, modality):
 def nuclear(case, modality):
     common(case, modality, STORAGE + {"PT": "128", "NM": "20"}[modality])
     ds, p = case.ds, case.person
-    drug = case.item(ds, "RadiopharmaceuticalInformationSequence", Radiopharmaceutical="FDG", RadionuclideTotalDose="370000000",
-                     RadionuclideHalfLife="6586.2", RadionuclidePositronFraction="0.97")
+    drug = case.item(ds, "RadiopharmaceuticalInformationSequence", Radiopharmaceutical="FDG", RadionuclideTotalDose="370000000")
+    if modality == "PT":
+        case.keep(drug, RadionuclideHalfLife="6586.2", RadionuclidePositronFraction="0.97")
     drug.RadiopharmaceuticalStartTime, drug.RadiopharmaceuticalStartDateTime = "093000", p.date(p.day) + "093000"
     case.code(drug, "RadionuclideCodeSequence", "77004003", "SCT", "^18^Fluorine")
     case.code(drug, "RadiopharmaceuticalCodeSequence", "35321007", "SCT", "Fluorodeoxyglucose F^18^")
@@ -388,6 +391,10 @@ def projection(case, modality):
         case.code(ds, "AnatomicRegionSequence", "51185008", "SCT", "Chest")
         case.code(ds, "ViewCodeSequence", "399348003", "SCT", "postero-anterior")
         ds.AcquisitionContextSequence = []
+        case.item(ds, "ReferencedImageSequence", ReferencedSOPClassUID=STORAGE + "2").ReferencedSOPInstanceUID = p.shared_uid
+        series = case.item(ds, "ReferencedSeriesSequence")
+        series.SeriesInstanceUID = p.series["CT"]
+        case.item(series, "ReferencedInstanceSequence", ReferencedSOPClassUID=STORAGE + "2").ReferencedSOPInstanceUID = p.shared_uid
         lut = case.item(ds, "VOILUTSequence", LUTDescriptor=[4, 0, 16], LUTExplanation="NORMAL")
         lut.add_new(0x00283006, "OW", b"\0\0\1\0\2\0\3\0")
         case.kept.add((id(lut), Tag(0x00283006)))
@@ -453,6 +460,7 @@ def rtdose(case):
     common(case, "RTDOSE", STORAGE + "481.2")
     ds, p = case.ds, case.person
     plane(case)
+    del ds.PatientPosition
     case.keep(ds, DoseUnits="GY", DoseType="PHYSICAL", DoseSummationType="PLAN", DoseGridScaling="0.0001234", GridFrameOffsetVector=["0", "2.5", "5"],
               FrameIncrementPointer=0x3004000C, TissueHeterogeneityCorrection="IMAGE", NormalizationPoint=["1", "2", "3"])
     ds.DoseComment = f"dose of {p.surname}"
