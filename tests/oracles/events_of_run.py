@@ -16,7 +16,8 @@ import medimg
 
 SCHEMAS = Path(__file__).parents[2] / "domain" / "schemas"
 # What a run over real files must at least say, or too little was looked at.
-TYPES_MIN = {"object.received", "instance.ingested", "instance.validated", "instance.deidentified", "instance.delivered", "instance.quarantined"}
+INSTANCE = ("ingested", "validated", "deidentified", "delivered", "quarantined")
+TYPES_MIN = {"object.received", *(f"instance.{verb}" for verb in INSTANCE)}
 # What the relay adds to the stored envelope.
 RELAY = {"leafhash", "leafindex"}
 
