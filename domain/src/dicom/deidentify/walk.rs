@@ -322,7 +322,7 @@ impl<'a> Walk<'a> {
     }
 
     fn dummy(&mut self, tag: Tag, vr: VR, listed: Option<Listed>, level: Level, rule: Rule) {
-        let layer = self.first_graphic_layer();
+        let layer = if tag == Tag(0x0070, 0x0001) { self.first_graphic_layer() } else { None };
         let source = dummies::Source { skeleton: self.skeleton, parent: level.parent, layer: layer.as_deref() };
         dummies::element(&mut self.writer, tag, vr, listed.and_then(|listed| listed.items), &source);
         self.book.note(level.path, tag, Done::Dummy, rule);

@@ -211,7 +211,7 @@ fn whatever_the_scan_accepts_is_de_identified_or_refused_without_panic() {
             let Ok((skeleton, _)) = scan_slice(&changed, Limits::default()) else { continue };
             let verdict =
                 crate::dicom::Identity::read(&skeleton).map(|identity| crate::dicom::validate(&skeleton, &identity));
-            std::hint::black_box(&verdict).is_ok();
+            std::hint::black_box(&verdict);
             match run(&changed) {
                 Ok((output, _)) => {
                     delivered += 1;

@@ -79,7 +79,8 @@ impl<'a> Walk<'a> {
         let (tag, vr) = (element.tag, element.vr);
         let verdict = match (tag.group(), tag.element()) {
             (0x0008, 0x0005) if Charset::parse(bytes).is_known() => Verdict::Term,
-            (0x0008, 0x0005) => Verdict::Goes("charset"),
+            // Nothing that needs it can be decoded, so nothing that needs it stays.
+            (0x0008, 0x0005) => return self.remove(level, tag, Rule::General("charset")),
             // Validation has seen that it is a number and agrees with the pixels.
             (0x0028, 0x0008) if bytes.iter().all(|byte| byte.is_ascii_digit() || *byte == b' ') => Verdict::Term,
             (0x0008, 0x0100 | 0x0102 | 0x0103 | 0x0104 | 0x0119 | 0x0120) => {
