@@ -21,11 +21,6 @@ use error::Error;
 use exit::Exit;
 use output::{Output, note};
 
-/// The system's allocator gives freed memory of worker threads back and faults it in again, page by page: a tenth of the
-/// cpu time of a run over CT slices.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(told_without_payload));
     // A line that cannot be parsed may still say how its error is wanted.
