@@ -1,7 +1,7 @@
 //! `medimg demo`: synthetic studies through the whole pipeline; `--write` only writes their files.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -11,7 +11,6 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::note;
 use crate::ui::colour::Tone;
-use crate::ui::item::Item;
 use crate::ui::table::{Cell, Table};
 
 /// Show the pipeline at work on synthetic studies
@@ -50,9 +49,8 @@ fn list(files: &[DemoFile], context: &mut Context) -> Result<(), Error> {
             context.output.object(&object)?;
             continue;
         }
-        let item = Item { number, stream: None, path: Path::new(&file.name) };
         table.row([
-            item.name(context.output.terminal).into(),
+            if context.output.terminal { file.name.clone().into() } else { format!("#{number}").into() },
             file.told.into(),
             match reason {
                 None => Cell::new(Tone::Good, ending),

@@ -98,19 +98,19 @@ fn deidentified(said: &InstanceDeidentified) -> String {
     format!("de-identified: {} profile, {}; {}", said.profile, said.edition, actions(&said.counts))
 }
 
-/// `removed 12, emptied 3`: the action codes of PS3.15 E.1 in words; a letter that has none stands as it is.
+/// `removed 12, emptied 3`: the letters of the receipt in words; one that has none stands as it is.
 fn actions(counts: &Counts) -> String {
     let told: Vec<_> = counts
         .by_letter()
         .filter(|(_, count)| *count > 0)
         .map(|(letter, count)| {
             let word = match letter {
-                'X' => "removed".to_owned(),
-                'Z' => "emptied".to_owned(),
-                'D' => "replaced".to_owned(),
-                'U' => "new UIDs".to_owned(),
-                'C' => "cleaned".to_owned(),
-                'K' => "kept".to_owned(),
+                'a' => "added".to_owned(),
+                'd' => "replaced".to_owned(),
+                'k' => "kept".to_owned(),
+                'u' => "mapped".to_owned(),
+                'x' => "removed".to_owned(),
+                'z' => "emptied".to_owned(),
                 other => other.to_string(),
             };
             format!("{word} {}", grouped(u64::from(count)))
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn action_letters_are_told_in_words() {
-        let counts = Counts::of(&[('X', 12), ('Z', 3), ('U', 1_004), ('K', 0)]).expect("letters");
-        assert_eq!(actions(&counts), "new UIDs 1,004, removed 12, emptied 3");
+        let counts = Counts::of(&[('x', 12), ('z', 3), ('u', 1_004), ('k', 0)]).expect("letters");
+        assert_eq!(actions(&counts), "mapped 1,004, removed 12, emptied 3");
     }
 }

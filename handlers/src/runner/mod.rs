@@ -135,7 +135,8 @@ impl Runner {
             }
             Ok(()) => {
                 self.shared.turnstile.admit(0);
-                summary.add(&self.follow(work, event.clone(), 0, None, true).await);
+                let repeated = work.upload.ended().is_some();
+                summary.add(&self.follow(work, event.clone(), 0, None, repeated).await);
             }
         }
         self.finish(&mut summary);
