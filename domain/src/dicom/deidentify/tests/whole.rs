@@ -227,3 +227,13 @@ fn whatever_the_scan_accepts_is_de_identified_or_refused_without_panic() {
     }
     assert!(delivered > 100 && refused > 10, "{delivered} {refused}");
 }
+
+#[test]
+fn numbers_behind_un_come_out_in_the_byte_order_of_the_object() {
+    let (syntax, encoding) = ENCODINGS[2];
+    let parts = object(CT, &[(Tag(0x0028, 0x0010), VR::UN, vec![0x01, 0x02])]);
+    let (output, _) = run(&file(syntax, &data_set(encoding, &parts))).unwrap();
+    let (out, _) = scan_slice(&output, Limits::default()).unwrap();
+    let rows = &out.elements[out.find(None, Tag(0x0028, 0x0010)).unwrap()];
+    assert_eq!((rows.vr, out.bytes(rows)), (VR::US, Some([0x02, 0x01].as_slice())));
+}

@@ -27,6 +27,10 @@ impl<'a> Walk<'a> {
             // A sequence without items that says it has some bytes: nothing to keep.
             return self.fall_back(element, listed, level, "vr");
         }
+        if element.undefined {
+            // Fragments that nobody reads: not the object's pixels.
+            return self.fall_back(element, listed, level, "fragments");
+        }
         let Some(bytes) = skeleton.bytes(element) else {
             if matches!(vr, VR::DS | VR::IS) {
                 // Numbers of this length are the object's substance (contours): neither copied unread nor lost in silence.
@@ -53,7 +57,7 @@ impl<'a> Walk<'a> {
         if hidden || bytes.len() > 3 && self.identifiers.strong_in(bytes, &mut self.scratch) {
             return self.fall_back(element, listed, level, "identifier");
         }
-        let swap = element.encoding.big_endian != self.writer.encoding().big_endian;
+        let swap = is_big_endian(element) != self.writer.encoding().big_endian;
         self.writer.numbers(tag, vr, bytes, swap);
         self.book.kept();
     }
@@ -63,7 +67,7 @@ impl<'a> Walk<'a> {
         let padding = element.len % 2;
         // A 32-bit length in the source: that of a defined length, or what fits before its delimiter.
         self.writer.header(element.tag, element.vr, (element.len + padding) as u32);
-        let swap = element.encoding.big_endian != self.writer.encoding().big_endian && unit_of(element.vr) > 1;
+        let swap = is_big_endian(element) != self.writer.encoding().big_endian && unit_of(element.vr) > 1;
         if swap {
             self.writer.swap(element.value, element.len, element.vr);
         } else {
@@ -142,4 +146,9 @@ impl<'a> Walk<'a> {
         let at = skeleton.find(level.parent, tag)?;
         skeleton.bytes(&skeleton.elements[at]).map(cut)
     }
+}
+
+/// The byte order of an element's numbers: behind UN it is always little (PS3.5 6.2.2).
+fn is_big_endian(element: &Element) -> bool {
+    element.encoding.big_endian && !element.was_un
 }
