@@ -51,8 +51,8 @@ fn one(from: &Path, to: &Path, profile: &Profile, receipt: bool) -> bool {
         }
     };
     match plan(&bytes, profile) {
-        Ok((plan, inflated)) => {
-            let output = assemble(&plan, inflated.as_deref().unwrap_or(&bytes));
+        Ok((plan, source)) => {
+            let output = assemble(&plan, source.as_deref().unwrap_or(&bytes));
             println!("delivered\t{}\t{} bytes", plan.new_sop_instance_uid, output.len());
             if receipt {
                 println!("{}\n{:?}", plan.receipt.packed.replace(',', "\n"), plan.receipt.counts);
@@ -76,7 +76,9 @@ fn plan(bytes: &[u8], profile: &Profile) -> Result<(Plan, Option<Vec<u8>>), Reje
             println!("warning {} {}", warning.code, warning.path);
         }
     }
-    Ok((deidentify(&skeleton, profile, &keys)?, inflated))
+    // Behind the meta of a deflated object offsets go on in the inflated bytes.
+    let source = inflated.map(|inflated| [&bytes[..skeleton.data_set as usize], &inflated].concat());
+    Ok((deidentify(&skeleton, profile, &keys)?, source))
 }
 
 fn assemble(plan: &Plan, source: &[u8]) -> Vec<u8> {

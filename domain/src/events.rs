@@ -25,8 +25,8 @@ pub use words::{
 /// `source` of every envelope, and the Source on the bus; rules match on it.
 pub const SOURCE: &str = "medimg.pipeline";
 
-/// The most bytes that a body may have; larger ones are refused before they are parsed.
-pub const BODY_BYTES_MAX: usize = 4 << 20;
+/// The most bytes that a body may have, as the ledger has it too; larger ones are refused before they are parsed.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// The most events in one body (DESIGN §5: at most 4 types in a header).
 pub const EVENTS_MAX: usize = 4;
@@ -237,7 +237,7 @@ fn parse(text: &str, on_bus: bool) -> Result<Delivered, ReadError> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// Too large, no events, or too many.
-    #[error("body is larger than 4 MiB, or holds no event, or more than four")]
+    #[error("body is larger than 1 MiB, or holds no event, or more than four")]
     Size,
     /// Not JSON, or not the fields that an event of that type has.
     #[error("not an event at line {line}, column {column}")]
@@ -286,3 +286,6 @@ impl ReadError {
         Self::Json { line: error.line(), column: error.column() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -249,9 +249,11 @@ impl Keys {
     }
 }
 
-/// Whether the UID is registered by DICOM itself (PS3.6 Annex A) and therefore identifies no instance.
+/// Whether the UID lies in the arc in which DICOM registers its own (PS3.6 Annex A) and therefore identifies no instance.
+/// No registered UID has a component of more than 5 digits: one that has borrows the root, and may hold a date or a number.
 pub fn is_dicom_uid(uid: &str) -> bool {
-    uid.strip_prefix("1.2.840.10008").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    let rest = uid.strip_prefix("1.2.840.10008").filter(|rest| rest.is_empty() || rest.starts_with('.'));
+    rest.is_some_and(|rest| rest.split('.').all(|component| component.len() <= 5))
 }
 
 /// Who the patient is, as far as ids go: Patient ID and Issuer of Patient ID, decoded to UTF-8, padding cut.
@@ -333,4 +335,156 @@ pub fn decision_id(input: &DecisionInput<'_>) -> Uuid {
 /// Returns the id of event `index` (from 0) of a decision.
 pub fn event_id(decision: Uuid, index: usize) -> Uuid {
     Uuid::new_v5(&decision, &labelled("event", &[index.to_string().as_bytes()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STUDY: &str = "1.2.826.0.1.3680043.8.498.1";
+    /// SHA-256 of no bytes.
+    const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn key(first: u8) -> Key {
+        let mut bytes = [0; 32];
+        bytes.iter_mut().zip(first..).for_each(|(byte, value)| *byte = value);
+        Key::new(bytes)
+    }
+
+    fn keys() -> Keys {
+        Keys { stream: key(0x00), index: vec![(1, key(0x20))], mapping: key(0x40) }
+    }
+
+    fn patient(issuer: &str) -> PatientIdentity {
+        PatientIdentity { patient_id: Phi::new("MÜLLER-17".to_owned()), issuer: Phi::new(issuer.to_owned()) }
+    }
+
+    /// The vectors of ADR 0002, made by this program. They were computed independently by `docs/adr/0002-vectors.py`.
+    fn vectors() -> Vec<(&'static str, String)> {
+        let keys = keys();
+        let location = Location {
+            bucket: "file".to_owned(),
+            key: Phi::new(b"/in/\xff/a b.dcm".to_vec()),
+            version: EMPTY.to_owned(),
+        };
+        let study = Phi::new(STUDY.to_owned());
+        let (stream, new_study) = (keys.object_stream(&location), keys.new_uid(STUDY));
+        let number: u128 = new_study.strip_prefix("2.25.").expect("a new UID").parse().expect("a number");
+        let profile_digest = "ab".repeat(32);
+        let first = DecisionInput {
+            stream,
+            command: "deidentify",
+            step: "deidentification",
+            step_version: 1,
+            profile_digest: &profile_digest,
+            input_digest: EMPTY,
+            run: "first",
+        };
+        let decision = decision_id(&first);
+        let replay = format!("pixels-{}", "ab".repeat(16));
+        vec![
+            ("object stream", stream.to_string()),
+            ("study stream", keys.study_stream(keys.study_k(&study)).to_string()),
+            ("run stream", keys.run_stream("replay-1").to_string()),
+            ("study_k", keys.study_k(&study).to_string()),
+            ("new_study_k", keys.new_study_k(&new_study).to_string()),
+            ("patient_k", keys.patient_k(&patient("GENERAL")).to_string()),
+            ("patient_k without issuer", keys.patient_k(&patient("")).to_string()),
+            ("accession_k", keys.accession_k(&Phi::new("A 2026/17".to_owned())).to_string()),
+            ("actor_k", keys.actor_k(&Phi::new("radiology.admin".to_owned())).to_string()),
+            ("uid as UUIDv8", Uuid::from_u128(number).to_string()),
+            ("uid", new_study.clone()),
+            ("uid of DICOM itself", keys.new_uid("1.2.840.10008.5.1.4.1.1.2")),
+            ("short name", short_name(&new_study).expect("a new UID has one")),
+            ("patient", keys.new_patient_id(&patient("GENERAL"))),
+            ("kcv of the stream key", keys.stream.check_value().to_string()),
+            ("kcv of the index key", keys.index[0].1.check_value().to_string()),
+            ("kcv of the mapping key", keys.mapping.check_value().to_string()),
+            ("decision namespace", Uuid::new_v5(&Uuid::NAMESPACE_URL, b"medimg/v1").to_string()),
+            ("decision", decision.to_string()),
+            ("decision of a replay", decision_id(&DecisionInput { run: &replay, ..first }).to_string()),
+            ("event 0", event_id(decision, 0).to_string()),
+            ("event 1", event_id(decision, 1).to_string()),
+        ]
+    }
+
+    #[test]
+    fn every_kind_of_id_has_its_golden_value() {
+        let golden = [
+            ("object stream", "7aeacfd5aa98858176744a84aec6acab"),
+            ("study stream", "e6a2c4f852e76791ac2b5f5d65b0b7e4"),
+            ("run stream", "db9cdcf880f23bfb03d16516aeab4ae6"),
+            ("study_k", "k1:1bc818bdb5c363d0aabe4135bc8e9939"),
+            ("new_study_k", "k1:8545898e4bcefdec8fdc4bb629b3cabd"),
+            ("patient_k", "k1:7eab344c78907837c290e90f7beb6f4b"),
+            ("patient_k without issuer", "k1:28e79f03781ed9ac58258699730e7e38"),
+            ("accession_k", "k1:938a8ace75cac33fed9c1ac5a0561ee1"),
+            ("actor_k", "k1:07e0c5aaccac93d91fdee9fb7a1353fa"),
+            ("uid as UUIDv8", "46bb9ced-82cf-85e3-9045-b6a435f3ded3"),
+            ("uid", "2.25.94020102090946740605019972173823205075"),
+            ("uid of DICOM itself", "1.2.840.10008.5.1.4.1.1.2"),
+            ("short name", "I25ZZ3"),
+            ("patient", "ZEEFVY3OO7XBQ65V"),
+            ("kcv of the stream key", "828eece98cd9e0670647fc4d9b60beb4"),
+            ("kcv of the index key", "f6911efb27bb7f2b33438a9b6ea183cc"),
+            ("kcv of the mapping key", "98b231c6611d73a38b6d1c2315f019a9"),
+            ("decision namespace", "49200aea-1537-5b98-95ba-d622ea323789"),
+            ("decision", "717a63b0-fd97-56e4-ac07-ba26ddf35018"),
+            ("decision of a replay", "726940f3-d5dd-51a9-85d8-9ecd6b5aeb7b"),
+            ("event 0", "c1ddc439-6a71-5c54-a735-8385c106f67a"),
+            ("event 1", "d479d818-7344-5b83-aaec-ef92035a948e"),
+        ];
+        let made = vectors();
+        assert_eq!(made.len(), golden.len());
+        for ((name, value), (golden_name, golden_value)) in made.iter().zip(golden) {
+            assert_eq!((*name, value.as_str()), (golden_name, golden_value));
+        }
+    }
+
+    #[test]
+    fn the_golden_values_stand_in_the_adr() {
+        let adr = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/adr/0002-ids-and-keys.md");
+        let adr = std::fs::read_to_string(adr).expect("the ADR lies in docs/adr");
+        for (name, value) in vectors() {
+            assert!(adr.contains(&format!("| {name} | `{value}` |")), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_two_lists_of_fields_share_an_input() {
+        assert_ne!(labelled("run", &[b"ab", b"c"]), labelled("run", &[b"a", b"bc"]));
+        assert_ne!(labelled("run", &[b""]), labelled("run", &[]));
+        assert_ne!(labelled("study", &[b"x"]), labelled("study_k", &[b"x"]));
+    }
+
+    #[test]
+    fn a_query_hashes_under_every_version_of_the_index_key_and_an_entry_under_the_newest() {
+        let rotated = Keys { index: vec![(1, key(0x20)), (2, key(0x60))], ..keys() };
+        let study = Phi::new(STUDY.to_owned());
+        assert_eq!(rotated.study_k_all(&study), [keys().study_k(&study), rotated.study_k(&study)]);
+        assert_eq!(rotated.study_k(&study).version, 2);
+    }
+
+    #[test]
+    fn ids_read_back_and_refuse_every_other_spelling() {
+        let hash = keys().study_k(&Phi::new(STUDY.to_owned()));
+        let text = hash.to_string();
+        assert_eq!(IndexHash::parse(&text), Some(hash));
+        for wrong in [
+            text.to_uppercase(),
+            text.replace("k1", "k01"),
+            text.replace("k1", "k0"),
+            format!("{text}0"),
+            text[1..].to_owned(),
+        ] {
+            assert_eq!(IndexHash::parse(&wrong), None, "{wrong}");
+        }
+        assert_eq!(StreamId::parse("0123456789abcdef0123456789abcde"), None);
+        assert_eq!(StreamId::parse("0123456789abcdef0123456789abcdeé"), None);
+    }
+
+    #[test]
+    fn a_key_never_shows_itself() {
+        assert_eq!(format!("{:?}", keys()), "Keys { stream: [key], index: [(1, [key])], mapping: [key] }");
+    }
 }

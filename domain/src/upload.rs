@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use crate::Reason;
 use crate::events::{
-    Code, Detail, Digest, Event, EventData, InstanceDeidentified, InstanceDelivered, InstanceIngested,
+    Code, Decision, Detail, Digest, Event, EventData, InstanceDeidentified, InstanceDelivered, InstanceIngested,
     InstanceQuarantined, InstanceValidated, ObjectReceived, Place, ProcessedKey, ProcessingFailed, ReplayCause,
-    ReplayRequested, ReplayScope, RunId, StageToken, Tag, TagKind,
+    ReplayRequested, ReplayScope, RunId, StageToken, Tag, TagKind, Time,
 };
 use crate::ids::{self, DecisionInput, IndexHash, StreamId};
 use crate::workflow::{FailureKind, Step};
@@ -223,6 +223,17 @@ pub enum Refusal {
     Contradicts(&'static str),
 }
 
+/// A decision, ready to be appended as one entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// Its id: the same for a retry, another for a replay.
+    pub id: Uuid,
+    /// Its events, in order; [`crate::events::body`] makes the entry's body of them.
+    pub events: Vec<Event>,
+    /// The study that the entry is about, as far as it is known with these events: the `subject` of the header.
+    pub study: Option<IndexHash>,
+}
+
 /// An event that cannot stand where it does: the stream was not written by this program, or is incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{event_type} cannot follow here: {why}")]
@@ -274,20 +285,15 @@ impl Upload {
     }
 
     fn take_in(&mut self, data: &EventData) {
+        self.study = study_of(data.tags()).or(self.study);
         match data {
             EventData::ObjectReceived(said) => {
                 self.source =
                     Some(Source { sha256: said.sha256, size_bytes: said.size_bytes, raw_copied: said.raw_copied });
                 self.state = State::Received;
             }
-            EventData::InstanceIngested(said) => {
-                self.note_study(&said.tags);
-                self.state = State::Ingested;
-            }
-            EventData::InstanceValidated(said) => {
-                self.note_study(&said.tags);
-                self.state = State::Validated;
-            }
+            EventData::InstanceIngested(_) => self.state = State::Ingested,
+            EventData::InstanceValidated(_) => self.state = State::Validated,
             EventData::InstanceDeidentified(said) => {
                 self.output = Some(Output {
                     key: said.key.clone(),
@@ -300,7 +306,6 @@ impl Upload {
             }
             EventData::InstanceDelivered(_) => self.state = State::Delivered,
             EventData::InstanceQuarantined(said) => {
-                self.note_study(&said.tags);
                 let (reason, step, profile_digest) = (said.reason, said.step, said.profile_digest);
                 self.state = State::Quarantined(Quarantined { reason, step, profile_digest });
             }
@@ -309,12 +314,6 @@ impl Upload {
             }
             EventData::ReplayRequested(said) => self.reopen(said),
             _ => {}
-        }
-    }
-
-    fn note_study(&mut self, tags: &[Tag]) {
-        if let Some(tag) = tags.iter().find(|tag| tag.kind == TagKind::Study) {
-            self.study = Some(tag.hash);
         }
     }
 
@@ -389,6 +388,22 @@ impl Upload {
         decide(self, &Command::accept_pixels(profile_digest, false, Vec::new())).is_ok()
     }
 
+    /// Decides on `command` at `time` and gives its events their ids and causes.
+    ///
+    /// # Errors
+    /// As [`decide`].
+    pub fn decide(&self, stream: StreamId, command: &Command, time: Time) -> Result<Decided, Refusal> {
+        let data = decide(self, command)?;
+        let id = self.decision_id(stream, command);
+        let (correlation_id, causation_id) = self.correlation(command);
+        let events = Event::of(&Decision { id, stream, time, correlation_id, causation_id }, data);
+        let mut after = self.study;
+        for tags in events.iter().map(|event| event.data.tags()) {
+            after = study_of(tags).or(after);
+        }
+        Ok(Decided { id, events, study: after })
+    }
+
     /// Returns what the events of the next decision have in common with the stream: `opened_by` and the last event, for
     /// [`crate::events::Decision`]. A replay opens a run of its own.
     pub const fn correlation(&self, command: &Command) -> (Option<Uuid>, Option<Uuid>) {
@@ -426,6 +441,10 @@ impl Upload {
     }
 }
 
+fn study_of(tags: &[Tag]) -> Option<IndexHash> {
+    tags.iter().find(|tag| tag.kind == TagKind::Study).map(|tag| tag.hash)
+}
+
 /// The command that would have led to this event.
 fn command_of(data: &EventData) -> Option<Command> {
     Some(match data.clone() {
@@ -440,3 +459,6 @@ fn command_of(data: &EventData) -> Option<Command> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,10 @@
 //! The workflow as two constant tables: the steps, and the rules that say which event starts or resumes them. The embedded
 //! runner walks them; Step Functions and EventBridge get them rendered (`asl`, `rules`). Nothing else knows the order.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 pub mod asl;
 pub mod rules;
@@ -386,3 +389,29 @@ pub fn worst_case_s() -> u64 {
         })
         .sum()
 }
+
+/// Returns the text of a rendered file: keys sorted, so that it does not depend on how serde_json was built.
+fn rendered_text(document: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(&Sorted(document)).expect("values serialise");
+    text.push('\n');
+    text
+}
+
+struct Sorted<'a>(&'a Value);
+
+impl Serialize for Sorted<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(fields) => {
+                let sorted: BTreeMap<&String, Sorted<'_>> =
+                    fields.iter().map(|(name, value)| (name, Sorted(value))).collect();
+                serializer.collect_map(sorted)
+            }
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Sorted)),
+            plain => plain.serialize(serializer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

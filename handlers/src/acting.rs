@@ -22,6 +22,11 @@ impl Person {
         Self { hash: keys.actor_k(name) }
     }
 
+    /// Returns the person as the actor of a header, `u:k<version>:<32 hex>`.
+    pub fn actor(&self) -> Actor {
+        Actor::Person(ledger::IndexHash { version: self.hash.version, hash: self.hash.hash.0 })
+    }
+
     /// Returns the tag under which what the person did is found.
     pub fn tag(&self) -> Tag {
         Tag { kind: TagKind::Actor, hash: self.hash }
@@ -51,8 +56,7 @@ pub async fn record(
         causation_id: None,
         data: did,
     };
-    let actor = Actor::Person(ledger::IndexHash { version: person.hash.version, hash: person.hash.hash.0 });
-    let decision = ledger_decision(decision_id, &[event], about, actor)?;
+    let decision = ledger_decision(decision_id, &[event], about, person.actor())?;
     let (tip, at) = (Tip::empty(StreamKey(stream.0.0)), UtcMillis::from_unix_ms(now_ms));
     // A lost answer: the same decision again finds its own entry, or the free slot.
     for _ in 0..3 {

@@ -1,7 +1,7 @@
 //! Commit: load, decide, append. The one way in which a step records what it did.
 
 use domain::events::{self, Event, EventData, Time};
-use domain::upload::{self, Command, Refusal, Upload};
+use domain::upload::{Command, Decided, Refusal, Upload};
 use domain::workflow::Step;
 use ledger::{Actor, Appended, Decision, EventTypes, IndexHash, StreamKey, UtcMillis};
 
@@ -26,9 +26,11 @@ pub enum Committed {
 /// Transient when the ledger is out of reach or full; broken when the command contradicts the stream or the stream is damaged.
 pub async fn commit(pipeline: &Pipeline, work: &mut Work, command: &Command) -> Result<Committed> {
     for _ in 0..ROUNDS_MAX {
-        match upload::decide(&work.upload, command) {
-            Ok(data) => {
-                if let Some(events) = append(pipeline, work, command, data).await? {
+        let now_ms = pipeline.surroundings.now_ms();
+        let time = Time::from_unix_ms(i64::try_from(now_ms).unwrap_or(i64::MAX));
+        match work.upload.decide(work.stream, command, time) {
+            Ok(decided) => {
+                if let Some(events) = append(pipeline, work, command, decided, now_ms).await? {
                     return Ok(Committed::Recorded(events));
                 }
             }
@@ -46,19 +48,17 @@ pub async fn commit(pipeline: &Pipeline, work: &mut Work, command: &Command) -> 
 }
 
 /// Appends once. `None`: the stream was read again and must be decided on again.
-async fn append(p: &Pipeline, work: &mut Work, command: &Command, data: Vec<EventData>) -> Result<Option<Vec<Event>>> {
-    let now_ms = p.surroundings.now_ms();
-    let (correlation_id, causation_id) = work.upload.correlation(command);
-    let time = Time::from_unix_ms(i64::try_from(now_ms).unwrap_or(i64::MAX));
-    let id = work.upload.decision_id(work.stream, command);
-    let events = Event::of(&events::Decision { id, stream: work.stream, time, correlation_id, causation_id }, data);
-    let subject = subject_after(&work.upload, &events);
-    let decision = ledger_decision(id, &events, subject, actor_of(command))?;
-    let appended = p
-        .ledger
-        .append(&work.tip, &decision, UtcMillis::from_unix_ms(now_ms), ledger::Nonce(p.surroundings.nonce()))
-        .await;
-    match appended {
+async fn append(
+    p: &Pipeline,
+    work: &mut Work,
+    command: &Command,
+    decided: Decided,
+    now_ms: u64,
+) -> Result<Option<Vec<Event>>> {
+    let Decided { id, events, study } = decided;
+    let decision = ledger_decision(id, &events, study, actor_of(p, command))?;
+    let nonce = ledger::Nonce(p.surroundings.nonce());
+    match p.ledger.append(&work.tip, &decision, UtcMillis::from_unix_ms(now_ms), nonce).await {
         Ok(Appended::New(receipt)) => {
             for event in &events {
                 work.take_in(event).map_err(|misplaced| Error::broken("contradiction", misplaced.to_string()))?;
@@ -71,27 +71,19 @@ async fn append(p: &Pipeline, work: &mut Work, command: &Command, data: Vec<Even
         }
         // What stands may say more than we would have said (another stage token): it is read, not assumed.
         Ok(Appended::Already(_)) | Err(ledger::Error::Conflict { .. }) => reload(p, work).await.map(|()| None),
-        Err(error @ ledger::Error::Unknown { .. }) => {
-            if error.is_disk_full() {
-                return Err(ledger_error("record a decision", error));
-            }
-            reload(p, work).await.map(|()| None)
-        }
+        Err(error @ ledger::Error::Unknown { .. }) if !error.is_disk_full() => reload(p, work).await.map(|()| None),
         Err(error) => Err(ledger_error("record a decision", error)),
     }
 }
 
-fn subject_after(upload: &Upload, events: &[Event]) -> Option<domain::ids::IndexHash> {
-    let mut after = upload.clone();
-    for event in events {
-        after.apply(event).ok();
+/// Returns who decides: the step that gives the command, or the person who asked for it.
+fn actor_of(pipeline: &Pipeline, command: &Command) -> Actor {
+    match (command.step(), pipeline.operator) {
+        (None, Some(person)) => person.actor(),
+        (step, _) => {
+            Actor::system(step.unwrap_or(Step::Intake).name()).expect("the words of the step table are actor names")
+        }
     }
-    after.study()
-}
-
-fn actor_of(command: &Command) -> Actor {
-    let step = command.step().unwrap_or(Step::Intake);
-    Actor::system(step.name()).expect("the words of the step table are actor names")
 }
 
 /// Returns the ledger's form of a decision.

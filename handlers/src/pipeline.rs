@@ -14,6 +14,7 @@ use domain::upload::{Misplaced, Upload};
 use domain::workflow::{FailureKind, Step};
 use ledger::{Ledger, StreamKey, Tip};
 
+use crate::acting::Person;
 use crate::buffers::Buffer;
 use crate::error::{Error, Result};
 use crate::ports::objects::Objects;
@@ -43,6 +44,8 @@ pub struct Pipeline {
     pub limits: Limits,
     /// Clock and random source.
     pub surroundings: Arc<dyn Surroundings>,
+    /// Who started the run, if it was a person: the actor of what only a person may ask for.
+    pub operator: Option<Person>,
 }
 
 /// A failed try, for the step that records it.
@@ -167,7 +170,15 @@ impl Pipeline {
             edition,
             limits,
             surroundings,
+            operator: None,
         })
+    }
+
+    /// Names the person who starts the run.
+    #[must_use]
+    pub fn by(mut self, person: Person) -> Self {
+        self.operator = Some(person);
+        self
     }
 
     /// Returns the location of the object in hand.

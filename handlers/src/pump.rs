@@ -5,6 +5,7 @@
 use domain::dicom::plan::{Emit, Plan};
 use sha2::{Digest as _, Sha256};
 
+use crate::buffers::Buffer;
 use crate::error::{Error, Result};
 use crate::ports::objects::{Digest, Staging};
 use crate::reading::Sequential;
@@ -32,8 +33,9 @@ pub enum Input<'a> {
 /// `source_changed` when the source is not what was received; `plan_offsets` (broken) when a plan looks back or past the
 /// end; what the ports say.
 pub async fn pump(plan: &Plan, mut input: Input<'_>, staging: &mut dyn Staging) -> Result<(Digest, u64)> {
-    let mut sink =
-        Sink { staging, block: Vec::with_capacity(BLOCK.min(to_usize(plan.len()) + 1)), hasher: Sha256::new(), len: 0 };
+    let mut block = Buffer::with_capacity(BLOCK.min(to_usize(plan.len()) + 1));
+    block.clear();
+    let mut sink = Sink { staging, block, hasher: Sha256::new(), len: 0 };
     for piece in &plan.emit {
         match *piece {
             Emit::Bytes(ref bytes) => sink.push(bytes).await?,
@@ -78,7 +80,7 @@ async fn copy(input: &mut Input<'_>, sink: &mut Sink<'_>, offset: u64, len: u64,
 
 struct Sink<'a> {
     staging: &'a mut dyn Staging,
-    block: Vec<u8>,
+    block: Buffer,
     hasher: Sha256,
     len: u64,
 }

@@ -76,3 +76,18 @@ pub trait Log: Send + Sync {
     /// Returns entries that carry the tag, by rising leaf index from `from` on, at most `limit` (and [`READ_ENTRIES_MAX`]).
     async fn tagged(&self, tag: &Tag, from: u64, limit: usize) -> Result<Vec<Tagged>, Error>;
 }
+
+#[async_trait]
+impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
+    fn origin(&self) -> &Origin {
+        (**self).origin()
+    }
+
+    async fn load(&self, stream: StreamKey) -> Result<Stream, Error> {
+        (**self).load(stream).await
+    }
+
+    async fn append(&self, tip: &Tip, decision: &Decision, at: UtcMillis, nonce: Nonce) -> Result<Appended, Error> {
+        (**self).append(tip, decision, at, nonce).await
+    }
+}

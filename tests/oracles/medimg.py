@@ -9,7 +9,7 @@ from pathlib import Path
 
 OUTCOMES = {"delivered", "quarantined", "failed", "pending", "unreadable"}
 REASONS_SOURCE = Path(__file__).parents[2] / "domain" / "src" / "reason.rs"
-SECONDS_MAX = 1800
+SECONDS_MAX = 600
 NOT_RUN = 77
 
 

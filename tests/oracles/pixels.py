@@ -97,12 +97,16 @@ def differences_decoded(given, delivered, syntax, tally):
     for plugin in get_decoder(syntax).available_plugins:
         try:
             before = decoded(given, plugin)
-        except Exception:  # noqa: BLE001 - a decoder that cannot read the input judges nothing; it is counted
+        except BaseException as error:  # noqa: BLE001 - a decoder that cannot read the input (or panics) judges nothing; counted
+            if isinstance(error, KeyboardInterrupt):
+                raise
             tally["input not decodable by " + plugin] = tally.get("input not decodable by " + plugin, 0) + 1
             continue
         try:
             after = decoded(delivered, plugin)
-        except Exception as error:  # noqa: BLE001 - any failure that the input did not have is a finding
+        except BaseException as error:  # noqa: BLE001 - any failure that the input did not have is a finding
+            if isinstance(error, KeyboardInterrupt):
+                raise
             yield f"{plugin} decodes the input but not the output: {type(error).__name__}"
             continue
         tally["compared by " + plugin] = tally.get("compared by " + plugin, 0) + 1

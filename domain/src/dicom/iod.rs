@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(ct.find(Tag(0x0028, 0x0010)).unwrap().ty, Type::One);
         assert_eq!(ct.find(Tag(0x0010, 0x0010)).unwrap().ty, Type::Two);
         assert_eq!(ct.find(Tag(0x0018, 0x1000)).unwrap().ty, Type::Three);
-        assert!(ct.find(Tag(0x0018, 0x9004)).is_none());
+        assert!(ct.find(Tag(0x0018, 0x1314)).is_none());
         let items = ct.find(Tag(0x0008, 0x2112)).unwrap().items.unwrap();
         assert_eq!(Node::Items(items).find(Tag(0x0008, 0x1155)).unwrap().ty, Type::One);
     }

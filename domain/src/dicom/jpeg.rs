@@ -230,7 +230,7 @@ impl Walker {
                 let left = left - taken as u32;
                 self.state = State::Payload(left);
                 if left == 0 {
-                    self.end_segment(offset, sink)?;
+                    self.end_segment(offset + taken as u64 - 1, sink)?;
                 }
                 return Ok(taken);
             }
@@ -243,7 +243,7 @@ impl Walker {
             State::EntropyFf(_) if byte < 0x80 || matches!(byte, 0xD0..=0xD7) => self.state = State::Entropy,
             State::EntropyFf(ff) => self.marker_code(byte, ff, offset, sink)?,
             State::TileData(_) | State::TilePeek(..) | State::LastTile | State::LastTileFf => {
-                return self.tile_data(bytes, offset, sink);
+                return Ok(self.tile_data(bytes, offset));
             }
             State::BoxHeader => self.box_header(byte, offset, sink)?,
             State::BoxContent(..) => return self.box_content(bytes, offset, sink),
@@ -402,6 +402,12 @@ impl Walker {
 
     /// Leaves the present fragment; `true` if a code stream began with it.
     pub(super) fn end_fragment(&mut self, cuts: &mut Vec<Cut>, budget: &mut Budget) -> Result<bool, Rejection> {
+        if let State::Sniff(otherwise @ (Otherwise::Tail | Otherwise::Opaque)) = self.state
+            && !self.segment.is_empty()
+        {
+            // Too short to tell: a further frame begins with its form whole.
+            self.no_code_stream(self.fragment_end - 1, otherwise)?;
+        }
         if let Some((start, len, zero)) = self.tail.take() {
             // One zero that makes the fragment even is its padding (PS3.5 A.4).
             let is_pad = zero && (self.fragment_end - self.fragment_start).is_multiple_of(2);

@@ -48,7 +48,8 @@ pub enum Content {
         /// Length in bytes, equal to the element's `len`.
         len: u32,
     },
-    /// A value that stays in the source: `len` bytes at `value`.
+    /// A value that stays in the source: `len` bytes at `value`. If its length is undefined, fragments that nobody reads
+    /// (of an icon or a private element), without their delimiter.
     Range,
     /// A sequence; its items follow, up to `end`.
     Sequence,
@@ -77,7 +78,8 @@ pub struct Element {
     pub len: u64,
     /// Whether the length was written as undefined (FFFFFFFF).
     pub undefined: bool,
-    /// Whether the header said UN and `vr` was resolved from the dictionary.
+    /// Whether the header said UN and `vr` was resolved from the dictionary; the value is little endian then, whatever
+    /// `encoding` says (PS3.5 6.2.2).
     pub was_un: bool,
     /// Index in [`Skeleton::elements`] of the first element behind this one's subtree.
     pub end: u32,
@@ -100,9 +102,10 @@ pub struct Cut {
     pub offset: u64,
     /// How many bytes go.
     pub len: u64,
-    /// What stands there instead: empty, or the segment rebuilt from its fields (JFIF, Adobe, APP8). Never source bytes.
+    /// What stands there instead: empty, the segment rebuilt from its fields (JFIF, Adobe, APP8), or a blank comment of the
+    /// same length (in JPEG 2000 tile-part headers, whose lengths count it).
     pub replacement: Vec<u8>,
-    /// What it was, for the receipt: `COM`, `APP1` … or `TAIL`.
+    /// What it was, for the receipt: `COM`, `APP0` … `APP15`, `UNKNOWN` (segment), `BOX`, `JUNK` (between segments) or `TAIL`.
     pub what: &'static str,
 }
 
@@ -144,7 +147,7 @@ pub enum Note {
 }
 
 /// What the scan of one object leaves behind.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skeleton {
     /// Logical length of the object in bytes (inflated, if deflated).
     pub len: u64,

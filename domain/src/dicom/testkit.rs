@@ -2,8 +2,11 @@
 
 use dicom_core::{Tag, VR};
 
-use super::scan::has_long_length;
-use super::skeleton::Encoding;
+use super::inflate;
+use super::limits::Limits;
+use super::scan::{Scanner, Want, has_long_length, scan_slice};
+use super::skeleton::{Encoding, Fragment, Skeleton};
+use crate::Rejection;
 
 /// How the length of a sequence or item is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,4 +224,78 @@ pub fn mutated(bytes: &[u8], random: &mut Random) -> Vec<u8> {
         }
     }
     changed
+}
+
+/// Scans with windows of `size` bytes (more where more is wanted), as a reader of a file would.
+///
+/// # Errors
+/// The object is refused.
+///
+/// # Panics
+/// If the scanner wants what it must not want.
+pub fn scan_in_windows(bytes: &[u8], size: usize) -> Result<Skeleton, Rejection> {
+    let limits = Limits::default();
+    let mut scanner = Scanner::new(bytes.len() as u64, limits);
+    let mut source = std::borrow::Cow::Borrowed(bytes);
+    let mut least = 0;
+    loop {
+        let position = scanner.position() as usize;
+        let end = (position + least.max(size)).min(source.len());
+        match scanner.feed(&source[position.min(end)..end])? {
+            Want::Bytes(n) => {
+                assert!(scanner.position() as usize + n <= source.len(), "more is wanted than there is");
+                assert!(n <= limits.kept_value_bytes_max as usize + 12, "more is wanted than is ever kept");
+                least = n;
+            }
+            Want::Bulk { offset, len } => {
+                assert_eq!(offset + len, scanner.position(), "the position is behind what is not needed");
+                assert_eq!(offset, end as u64, "what is not needed begins behind the window");
+                least = 0;
+            }
+            Want::Inflate { offset } => {
+                let len = inflate::count(&bytes[offset as usize..], &limits)?;
+                if len > limits.inflated_slice_bytes_max {
+                    return scan_slice(bytes, limits).map(|(skeleton, _)| skeleton);
+                }
+                source.to_mut().truncate(offset as usize);
+                let inflated = scan_slice(bytes, limits)?.1.expect("short enough to come inflated");
+                assert_eq!(inflated.len() as u64, len, "both passes count the same");
+                source.to_mut().extend_from_slice(&inflated);
+                scanner.inflated(len);
+                least = 0;
+            }
+            Want::End => return scanner.finish(),
+        }
+    }
+}
+
+/// Scans bytes of any kind, whole and in windows of `size` bytes, and checks what the scanner promises: one verdict, ranges
+/// inside the object, subtrees closed, cuts in order and inside one fragment each.
+///
+/// # Errors
+/// The object is refused, both ways.
+///
+/// # Panics
+/// If a promise is broken.
+pub fn scan_and_check(bytes: &[u8], size: usize) -> Result<Skeleton, Rejection> {
+    let verdict = scan_slice(bytes, Limits::default()).map(|(skeleton, _)| skeleton);
+    assert!(verdict == scan_in_windows(bytes, size), "windows of {size} bytes change the verdict");
+    let skeleton = verdict?;
+    for (index, element) in skeleton.elements.iter().enumerate() {
+        assert!(element.start < element.value && element.value + element.len <= skeleton.data_set_end);
+        assert!(element.end as usize > index && element.end as usize <= skeleton.elements.len());
+    }
+    assert!(skeleton.data_set <= skeleton.data_set_end && skeleton.data_set_end <= skeleton.len);
+    if let Some(found) = &skeleton.encapsulated {
+        assert!(found.cuts.is_sorted_by(|a, b| a.offset + a.len <= b.offset));
+        for cut in &found.cuts {
+            let inside = |fragment: &Fragment| {
+                fragment.value <= cut.offset && cut.offset + cut.len <= fragment.value + u64::from(fragment.len)
+            };
+            assert!(found.fragments.iter().any(inside), "a cut lies inside one fragment");
+        }
+        assert!(found.frames.is_sorted_by(|a, b| a < b));
+        assert!(found.frames.iter().all(|first| (*first as usize) < found.fragments.len()));
+    }
+    Ok(skeleton)
 }

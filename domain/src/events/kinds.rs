@@ -79,8 +79,9 @@ pub struct InstanceIngested {
 pub struct Warning {
     /// Which rule was broken.
     pub code: Code,
-    /// The attribute.
-    pub path: Place,
+    /// The attribute; none if it is about the object as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Place>,
 }
 
 /// `imaging.instance.validated.v1`: complete, identified, and held against its IOD.
@@ -129,7 +130,7 @@ pub struct InstanceDeidentified {
     pub profile: Code,
     /// SHA-256 of the profile with all its options.
     pub profile_digest: Digest,
-    /// Edition of PS3.15 that its rows are of, such as `PS3.15-2026c`.
+    /// Edition of PS3.15 that its rows are of, such as `2026c`.
     pub edition: Code,
     /// The final key.
     pub key: ProcessedKey,

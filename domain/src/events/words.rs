@@ -90,7 +90,7 @@ impl fmt::Display for Digest {
 as_text!(Digest, "64 lower-case hex digits");
 
 checked_text! {
-    /// A word of a closed list of ours: `[A-Za-z][A-Za-z0-9_.-]{0,63}`, such as `ct-image`, `no_meta`, `States.Timeout`.
+    /// A word of a closed list of ours: `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}` without six digits in a row, such as `ct-image`, `no_meta`, `States.Timeout`.
     /// Made from constants of the code, or parsed where the surroundings name a failure; never from an object's values.
     Code, "a code"
 }
@@ -98,18 +98,19 @@ checked_text! {
 impl Code {
     /// Wraps a constant of the code; a constant that has not the form fails the build where it is made `const`.
     pub const fn fixed(code: &'static str) -> Self {
-        assert!(Self::well_formed(code), "a code is one letter, then at most 63 of A-Za-z0-9_.-");
+        assert!(Self::well_formed(code), "a code is 1 to 64 of A-Za-z0-9_.-, no six digits in a row");
         Self(Cow::Borrowed(code))
     }
 
     const fn well_formed(text: &str) -> bool {
         let bytes = text.as_bytes();
-        if bytes.is_empty() || bytes.len() > 64 || !bytes[0].is_ascii_alphabetic() {
+        if bytes.is_empty() || bytes.len() > 64 || !bytes[0].is_ascii_alphanumeric() {
             return false;
         }
-        let mut at = 1;
+        let (mut at, mut digits) = (0, 0);
         while at < bytes.len() {
-            if !bytes[at].is_ascii_alphanumeric() && !matches!(bytes[at], b'_' | b'.' | b'-') {
+            digits = if bytes[at].is_ascii_digit() { digits + 1 } else { 0 };
+            if digits == 6 || !bytes[at].is_ascii_alphanumeric() && !matches!(bytes[at], b'_' | b'.' | b'-') {
                 return false;
             }
             at += 1;
@@ -119,8 +120,9 @@ impl Code {
 }
 
 checked_text! {
-    /// The constant sentence of a [`crate::Rejection`]: printable ASCII, at most 200 characters.
-    Detail, "a sentence of printable ASCII"
+    /// The constant sentence of a [`crate::Rejection`]: printable ASCII, at most 200 characters, without `^` (which parts
+    /// names) and without six digits in a row (which may be a date or a number of a person).
+    Detail, "a constant sentence"
 }
 
 impl Detail {
@@ -130,12 +132,15 @@ impl Detail {
     }
 
     fn well_formed(text: &str) -> bool {
-        !text.is_empty() && text.len() <= 200 && text.bytes().all(|b| (b' '..=b'~').contains(&b))
+        let plain = text.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'^');
+        let long_number = text.as_bytes().windows(6).any(|run| run.iter().all(u8::is_ascii_digit));
+        (1..=200).contains(&text.len()) && plain && !long_number
     }
 }
 
 checked_text! {
-    /// Where in an object: a byte offset `@1234`, or a tag path `(0040,A730)[0].(0040,A160)`; at most 1,600 characters.
+    /// Where in an object: a byte offset `@1234`, a tag path `(0040,A730)[0].(0040,A160)`, or one for all items alike,
+    /// `0040A730.*.0040A160`; at most 1,600 characters.
     Place, "a byte offset or a tag path"
 }
 
@@ -146,6 +151,9 @@ impl Place {
         }
         if let Some(offset) = text.strip_prefix('@') {
             return is_number(offset, 20);
+        }
+        if !text.starts_with('(') {
+            return text.split(".*.").all(|tag| tag.len() == 8 && tag.bytes().all(|b| b.is_ascii_hexdigit()));
         }
         text.split('.').all(|part| {
             let Some((tag, rest)) = part.strip_prefix('(').and_then(|p| p.split_once(')')) else { return false };
@@ -182,16 +190,16 @@ impl RegisteredUid {
         Self::parse(uid).filter(|_| in_arc).unwrap_or(Self::PRIVATE)
     }
 
-    /// `private`, or at most 16 components of at most 5 digits: too little room for a date or a number of a person.
+    /// `private`, or at most 12 components of at most 5 digits: no room for a date or a number of a person in one of them.
     fn well_formed(text: &str) -> bool {
         let mut parts = text.split('.');
         text == "private"
-            || is_dicom_uid(text) && text.len() <= 64 && parts.clone().count() <= 16 && parts.all(|p| is_number(p, 5))
+            || is_dicom_uid(text) && text.len() <= 64 && parts.clone().count() <= 12 && parts.all(|p| is_number(p, 5))
     }
 }
 
 /// The defined terms of Modality (0008,0060): PS3.3 C.7.3.1.1.1, the retired ones included. Sorted.
-const MODALITIES: &[&str] = &[
+pub(super) const MODALITIES: &[&str] = &[
     "AR",
     "AS",
     "ASMT",
@@ -351,8 +359,8 @@ impl ProcessedKey {
 }
 
 checked_text! {
-    /// What `Objects::stage` returned: opaque here, at most 1,024 characters of `[A-Za-z0-9._:/,+=#-]`. It must hold
-    /// neither the source's path nor the store's (its adapter promises so).
+    /// What `Objects::stage` returned: opaque here, at most 1,024 characters of `[A-Za-z0-9._~-]`. No slash, colon or `^`:
+    /// neither a path nor a name as DICOM writes it fits. An adapter that needs other bytes writes them in base64url.
     StageToken, "a stage token"
 }
 
@@ -360,23 +368,23 @@ impl StageToken {
     fn well_formed(text: &str) -> bool {
         !text.is_empty()
             && text.len() <= 1_024
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/,+=#-".contains(&b))
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~-".contains(&b))
     }
 }
 
 checked_text! {
-    /// The packed receipt of a de-identification: comma-separated `path action rule [*count]`, at most 1 MiB; see
+    /// The packed receipt of a de-identification: comma-separated `path action rule [*count]`, at most 512 KiB; see
     /// [`crate::dicom::plan::Receipt`]. Only such entries fit, so it can hold no value.
     PackedReceipt, "a packed receipt"
 }
 
 impl PackedReceipt {
     fn well_formed(text: &str) -> bool {
-        text.len() <= 1 << 20 && (text.is_empty() || text.split(',').all(receipt_entry))
+        text.len() <= 1 << 19 && (text.is_empty() || text.split(',').all(receipt_entry))
     }
 }
 
-/// `path` of hex digits, `x`, `*` and dots; one letter; a rule's name; perhaps `*` and how often.
+/// `path` of hex digits, `x`, `*` and dots; one letter, or `*` for several actions; a rule's name (`r12`, `overlay`, `COM`); perhaps `*` and how often.
 fn receipt_entry(entry: &str) -> bool {
     let mut words = entry.split(' ');
     let (Some(path), Some(action), Some(rule)) = (words.next(), words.next(), words.next()) else { return false };
@@ -384,12 +392,12 @@ fn receipt_entry(entry: &str) -> bool {
     let path_ok = !path.is_empty()
         && path.len() <= 1_600
         && path.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b'x' | b'*' | b'.'));
-    let rule_ok = rule.len() <= 32
-        && rule.starts_with(|c: char| c.is_ascii_lowercase())
-        && rule.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.'));
+    let rule_ok = rule.len() <= 16
+        && rule.starts_with(|c: char| c.is_ascii_alphabetic())
+        && rule.bytes().all(|b| b.is_ascii_alphanumeric());
     path_ok
         && action.len() == 1
-        && action.bytes().all(|b| b.is_ascii_alphabetic())
+        && action.bytes().all(|b| b.is_ascii_alphabetic() || b == b'*')
         && rule_ok
         && times_ok
         && words.next().is_none()

@@ -30,9 +30,7 @@ pub fn render() -> String {
         "TimeoutSeconds": worst_case_s(),
         "States": states,
     });
-    let mut text = serde_json::to_string_pretty(&machine).expect("values serialise");
-    text.push('\n');
-    text
+    super::rendered_text(&machine)
 }
 
 fn state_name(next: Next) -> &'static str {

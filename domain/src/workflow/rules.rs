@@ -165,8 +165,5 @@ pub fn render() -> String {
             })
         })
         .collect();
-    let mut text =
-        serde_json::to_string_pretty(&json!({ "source": SOURCE, "rules": rules })).expect("values serialise");
-    text.push('\n');
-    text
+    super::rendered_text(&json!({ "source": SOURCE, "rules": rules }))
 }

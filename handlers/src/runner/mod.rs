@@ -12,6 +12,7 @@ use domain::workflow::rules::Action;
 use domain::workflow::{End, Step};
 use tokio::sync::Semaphore;
 
+use crate::acting::Person;
 use crate::bus::Bus;
 use crate::commit::{self, Committed};
 use crate::error::{Error, Result};
@@ -24,6 +25,8 @@ use crate::steps::Turn;
 pub mod intake;
 pub mod items;
 pub mod report;
+#[cfg(test)]
+mod tests;
 pub mod turnstile;
 mod walk;
 
@@ -43,7 +46,7 @@ pub struct RunLimits {
 
 impl Default for RunLimits {
     fn default() -> Self {
-        Self { in_flight_max: 128, in_flight_bytes_max: 16 << 20, retry_delay_ms_max: 500 }
+        Self { in_flight_max: 40, in_flight_bytes_max: 6 << 20, retry_delay_ms_max: 500 }
     }
 }
 
@@ -273,7 +276,12 @@ impl Runner {
         let accepts = p.profile.accepts_pixels() && work.upload.pixels_may_be_accepted(p.profile_digest);
         if accepts && matches!(work.upload.ended(), Some(Ended::Quarantined(_))) {
             p.sources.set_ended(&[work.stream], false)?;
-            commit::commit(p, work, &Command::accept_pixels(p.profile_digest, false, Vec::new())).await?;
+            commit::commit(
+                p,
+                work,
+                &Command::accept_pixels(p.profile_digest, false, p.operator.iter().map(Person::tag).collect()),
+            )
+            .await?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ pub async fn run(pipeline: &Pipeline, work: &mut Work) -> Result<()> {
     let validation = guarded(|| validate(&scan.skeleton, &scan.identity))??;
     let warnings = validation.warnings.iter().take(WARNINGS_MAX);
     let warnings: Vec<Warning> = warnings
-        .filter_map(|warning| Some(Warning { code: Code::parse(warning.code)?, path: Place::parse(&warning.path)? }))
+        .filter_map(|warning| Some(Warning { code: Code::parse(warning.code)?, path: Place::parse(&warning.path) }))
         .collect();
     let said = InstanceValidated {
         iod: validation.iod.and_then(Code::parse).unwrap_or(const { Code::fixed("unknown") }),

@@ -108,11 +108,11 @@ impl Book {
             return;
         }
         // At the top level a tag stands once; only inside items entries come again.
-        if path != Path::ROOT {
-            if let Some(&at) = self.found.get(&key) {
-                self.entries[at as usize].4 += 1;
-                return;
-            }
+        if path != Path::ROOT
+            && let Some(&at) = self.found.get(&key)
+        {
+            self.entries[at as usize].4 += 1;
+            return;
         }
         if self.entries.len() >= ENTRY_COUNT_MAX {
             self.rest += 1;

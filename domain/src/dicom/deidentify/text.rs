@@ -22,7 +22,7 @@ pub(super) fn tells(original: &str, folded: &[u8], strictness: Strictness) -> bo
     if strictness == Strictness::Code {
         return folded.contains(&b'@') || folded.contains(&b'^');
     }
-    if has_address(folded) || has_name_form(original, folded, strictness) {
+    if has_address(folded, strictness) || has_name_form(original, folded, strictness) {
         return true;
     }
     let (run_max, total_max) = match strictness {
@@ -36,51 +36,22 @@ fn contains(text: &[u8], needle: &[u8]) -> bool {
     memchr::memmem::find(text, needle).is_some()
 }
 
-/// Electronic addresses and paths.
-fn has_address(folded: &[u8]) -> bool {
+/// Electronic addresses and paths. A maker may name its site as its model.
+fn has_address(folded: &[u8], strictness: Strictness) -> bool {
+    let site = contains(folded, b"://") || contains(folded, b"www.");
     folded.contains(&b'@')
-        || contains(folded, b"://")
-        || contains(folded, b"www.")
+        || site && strictness != Strictness::Device
         || contains(folded, b"\\\\")
         || contains(folded, b":\\")
         || contains(folded, b"/home/")
 }
 
+#[rustfmt::skip]
 const TRIGGERS: &[&str] = &[
-    "accession",
-    "birthdate",
-    "born",
-    "brother",
-    "daughter",
-    "dob",
-    "doctor",
-    "fax",
-    "father",
-    "frau",
-    "geb",
-    "herr",
-    "husband",
-    "madame",
-    "miss",
-    "monsieur",
-    "mother",
-    "mrn",
-    "mrs",
-    "name",
-    "nhs",
-    "nurse",
-    "patient",
-    "phone",
-    "physician",
-    "prof",
-    "professor",
-    "sister",
-    "son",
-    "ssn",
-    "surname",
-    "tel",
-    "telephone",
-    "wife",
+    "accession", "age", "aged", "birthdate", "born", "brother", "daughter", "dob", "doctor", "father", "fax", "frau",
+    "geb", "herr", "husband", "madame", "miss", "monsieur", "mother", "mrn", "mrs", "name", "nhs", "nurse", "patient",
+    "phone", "physician", "prof", "professor", "sister", "son", "ssn", "surname", "tel", "telephone", "wife", "yo",
+    "yrs",
 ];
 
 /// `Doe^Jane`, `Dr Doe`, `Doe, Jane`, and words after which a name or number comes.
@@ -145,65 +116,13 @@ fn has_number(folded: &[u8], run_max: usize, total_max: usize) -> bool {
     false
 }
 
+#[rustfmt::skip]
 const MONTHS: &[&str] = &[
-    "abril",
-    "agosto",
-    "aout",
-    "apr",
-    "april",
-    "aug",
-    "august",
-    "avril",
-    "dec",
-    "december",
-    "decembre",
-    "dez",
-    "dezember",
-    "diciembre",
-    "enero",
-    "feb",
-    "febr",
-    "februar",
-    "february",
-    "febrero",
-    "fevrier",
-    "jan",
-    "januar",
-    "january",
-    "janvier",
-    "juillet",
-    "juin",
-    "jul",
-    "juli",
-    "julio",
-    "july",
-    "jun",
-    "june",
-    "juni",
-    "junio",
-    "mai",
-    "mar",
-    "march",
-    "mars",
-    "marz",
-    "marzo",
-    "may",
-    "mayo",
-    "nov",
-    "november",
-    "novembre",
-    "noviembre",
-    "oct",
-    "october",
-    "octobre",
-    "octubre",
-    "okt",
-    "oktober",
-    "sep",
-    "sept",
-    "september",
-    "septembre",
-    "septiembre",
+    "abril", "agosto", "aout", "apr", "april", "aug", "august", "avril", "dec", "december", "decembre", "dez",
+    "dezember", "diciembre", "enero", "feb", "febr", "febrero", "februar", "february", "fevrier", "jan", "januar",
+    "january", "janvier", "juillet", "juin", "jul", "juli", "julio", "july", "jun", "june", "juni", "junio", "mai",
+    "mar", "march", "mars", "marz", "marzo", "may", "mayo", "nov", "november", "novembre", "noviembre", "oct",
+    "october", "octobre", "octubre", "okt", "oktober", "sep", "sept", "september", "septembre", "septiembre",
 ];
 
 /// A calendar date in figures or with the month's name, or a time of day with seconds.
@@ -346,6 +265,8 @@ mod tests {
             "Smith, John",
             "patient anxious",
             "a@b.org",
+            "aged 94",
+            "94 yo",
             "http://pacs",
             "\\\\server\\share",
             "(030) 123 4567",

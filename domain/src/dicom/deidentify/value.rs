@@ -46,30 +46,56 @@ pub(super) fn cut(value: &[u8]) -> &[u8] {
     &value[..end]
 }
 
+/// Judges each term by itself; the caller writes the terms that may stay (see [`terms_that_stay`]).
 fn code_string(value: &[u8], charset: Charset, identifiers: &Identifiers, scratch: &mut Scratch) -> Verdict {
-    let mut terms = value.split(|&byte| byte == b'\\').map(|term| cut(term).trim_ascii_start());
-    let is_defined = |term: &[u8]| {
-        term.is_empty() || std::str::from_utf8(term).is_ok_and(|term| DEFINED_TERMS.binary_search(&term).is_ok())
-    };
-    if terms.clone().all(is_defined) {
+    if terms(value).all(is_defined) {
         return Verdict::Term;
     }
-    let obeys = |term: &[u8]| {
-        term.len() <= 16 && term.iter().all(|&b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ' || b == b'_')
-    };
-    if !terms.clone().all(obeys) {
+    if !terms(value).all(obeys_code_string) {
         return text(VR::CS, value, charset, Strictness::Free, identifiers, scratch);
     }
-    for term in terms.by_ref().filter(|term| !is_defined(term)) {
-        let digits = term.split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0);
-        scratch.folded.clear();
-        scratch.folded.extend(term.iter().map(u8::to_ascii_lowercase));
-        if digits > 5 || identifiers.found_in(scratch) || identifiers.strong_in(term, scratch) {
-            return Verdict::Goes("text");
-        }
+    if terms(value).all(|term| term_may_stay(term, identifiers, scratch)) {
+        // Defined terms may be spelled like a name; the last check would not know.
+        if terms(value).any(is_defined) { Verdict::Term } else { Verdict::Text }
+    } else {
+        Verdict::Goes("text")
     }
-    // Defined terms among the others may be spelled like a name; the last check would not know.
-    if value.split(|&byte| byte == b'\\').any(|term| is_defined(cut(term))) { Verdict::Term } else { Verdict::Text }
+}
+
+fn terms(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b'\\').map(|term| cut(term).trim_ascii_start())
+}
+
+fn is_defined(term: &[u8]) -> bool {
+    term.is_empty() || std::str::from_utf8(term).is_ok_and(|term| DEFINED_TERMS.binary_search(&term).is_ok())
+}
+
+fn obeys_code_string(term: &[u8]) -> bool {
+    term.len() <= 16 && term.iter().all(|&b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ' || b == b'_')
+}
+
+fn term_may_stay(term: &[u8], identifiers: &Identifiers, scratch: &mut Scratch) -> bool {
+    if is_defined(term) {
+        return true;
+    }
+    let digits = term.split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0);
+    scratch.folded.clear();
+    scratch.folded.extend(term.iter().map(u8::to_ascii_lowercase));
+    obeys_code_string(term) && digits <= 5 && !identifiers.found_in(scratch) && !identifiers.strong_in(term, scratch)
+}
+
+/// Returns a CS value of several terms with `OTHER` for each that may not stay; `None` if none may.
+pub(super) fn terms_that_stay(value: &[u8], identifiers: &Identifiers, scratch: &mut Scratch) -> Option<Vec<u8>> {
+    let (mut out, mut stay) = (Vec::with_capacity(value.len()), 0);
+    for (index, term) in terms(value).enumerate() {
+        if index > 0 {
+            out.push(b'\\');
+        }
+        let stays = term_may_stay(term, identifiers, scratch);
+        stay += usize::from(stays && !term.is_empty());
+        out.extend_from_slice(if stays { term } else { b"OTHER" });
+    }
+    (stay > 0).then_some(out)
 }
 
 fn number_string(value: &[u8], charset: Charset, identifiers: &Identifiers, scratch: &mut Scratch) -> Verdict {

@@ -1,5 +1,7 @@
 //! The walk: one decision for each element of the data set, written at once.
 
+mod leaf;
+
 use std::collections::HashMap;
 
 use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
@@ -10,8 +12,8 @@ use super::identifiers::{Identifiers, Scratch, declared};
 use super::pixels::Layout;
 use super::receipt::{Book, Done, Path, Rule};
 use super::text::Strictness;
-use super::value::{Verdict, cut, judge, strictness_of};
-use super::write::{Writer, unit_of};
+use super::value::{Verdict, cut, judge};
+use super::write::Writer;
 use super::{METHOD, Profile, dummies, output_syntax, write_meta};
 use crate::dicom::charset::Charset;
 use crate::dicom::facts::{Action, Row};
@@ -121,7 +123,8 @@ pub(super) struct Walk<'a> {
     /// Levels are sorted by tag if the scan noted that some are not.
     sort: bool,
     layout: Option<Layout<'a>>,
-    has_offset_table: bool,
+    /// Set where the object turns out to be one that cannot be de-identified.
+    refused: Option<Rejection>,
 }
 
 /// Walks the object and returns its plan.
@@ -150,7 +153,7 @@ pub(super) fn run(
         new_patient_id: keys.new_patient_id(&identity.patient),
         sort,
         layout: skeleton.encapsulated.as_ref().map(Layout::new),
-        has_offset_table: false,
+        refused: None,
     };
     let new_sop_instance_uid = walk.map_text(identity.sop_instance_uid.expose());
     write_meta(&mut walk.writer, &identity.sop_class_uid, &new_sop_instance_uid, output_syntax(skeleton));
@@ -169,6 +172,9 @@ pub(super) fn run(
 
 impl<'a> Walk<'a> {
     fn finish(mut self, new_sop_instance_uid: String) -> Result<Plan, Rejection> {
+        if let Some(rejection) = self.refused.take() {
+            return Err(rejection);
+        }
         let new_study_instance_uid = self.map_text(self.identity.study_instance_uid.expose());
         let new_series_instance_uid = self.map_text(self.identity.series_instance_uid.expose());
         let (emit, kept) = self.writer.finish();
@@ -256,6 +262,11 @@ impl<'a> Walk<'a> {
             self.by_row(index, &element, row, level);
         } else if tag.group() & 0xFF00 == 0x6000 {
             self.remove(level, tag, Rule::General("overlay"));
+        } else if is_withheld(tag) {
+            match level.node.find(tag) {
+                Some(listed) => self.fall_back(&element, listed, level, "withheld"),
+                None => self.remove(level, tag, Rule::General("withheld")),
+            }
         } else {
             self.by_iod(index, &element, level);
         }
@@ -311,7 +322,7 @@ impl<'a> Walk<'a> {
     }
 
     fn dummy(&mut self, tag: Tag, vr: VR, listed: Option<Listed>, level: Level, rule: Rule) {
-        let layer = self.first_graphic_layer();
+        let layer = if tag == Tag(0x0070, 0x0001) { self.first_graphic_layer() } else { None };
         let source = dummies::Source { skeleton: self.skeleton, parent: level.parent, layer: layer.as_deref() };
         dummies::element(&mut self.writer, tag, vr, listed.and_then(|listed| listed.items), &source);
         self.book.note(level.path, tag, Done::Dummy, rule);
@@ -370,6 +381,13 @@ impl<'a> Walk<'a> {
         new
     }
 
+    fn is_own(&self, uid: &str) -> bool {
+        let identity = self.identity;
+        [&identity.sop_instance_uid, &identity.study_instance_uid, &identity.series_instance_uid]
+            .into_iter()
+            .any(|own| own.expose() == uid)
+    }
+
     /// Writes the new UIDs of a UI element, each value by itself.
     fn uids(&mut self, element: &Element, level: Level, rule: Rule) {
         let skeleton = self.skeleton;
@@ -386,7 +404,8 @@ impl<'a> Walk<'a> {
             if uid.is_empty() {
                 continue;
             }
-            if names_a_class(element.tag) && std::str::from_utf8(uid).is_ok_and(is_well_formed_uid) {
+            let class = std::str::from_utf8(uid).is_ok_and(|uid| is_well_formed_uid(uid) && !self.is_own(uid));
+            if class && names_a_class(element.tag) {
                 value.extend_from_slice(uid);
                 continue;
             }
@@ -408,6 +427,7 @@ impl<'a> Walk<'a> {
         let listed = match level.node.find(tag) {
             Some(listed) => listed,
             None if level.node.is_open() && in_dictionary(tag) => Listed { ty: Type::Three, items: None },
+            None if level.parent.is_none() && sizes_pixels(tag) => Listed { ty: Type::OneC, items: None },
             None => return self.remove(level, tag, Rule::General("iod")),
         };
         match element.content {
@@ -438,7 +458,6 @@ impl<'a> Walk<'a> {
             return;
         }
         let written = self.layout.as_ref().is_some_and(|layout| layout.write_extended_offset_table(&mut self.writer));
-        self.has_offset_table = written;
         let done = if written { Done::Dummy } else { Done::Removed };
         self.book.note(level.path, tag, done, Rule::General("offsets"));
     }
@@ -483,117 +502,6 @@ impl<'a> Walk<'a> {
             self.remove(level, element.tag, rule);
         }
     }
-
-    fn value(&mut self, element: &Element, listed: Listed, level: Level) {
-        let (tag, skeleton) = (element.tag, self.skeleton);
-        let vr = element.vr;
-        if element.len == 0 {
-            self.writer.element(tag, vr, &[]);
-            return self.book.kept();
-        }
-        if vr == VR::UI {
-            return self.uids(element, level, Rule::General("uid"));
-        }
-        if vr == VR::SQ {
-            // A sequence without items that says it has some bytes: nothing to keep.
-            return self.fall_back(element, listed, level, "vr");
-        }
-        let Some(bytes) = skeleton.bytes(element) else {
-            if is_text(vr) || vr == VR::UN || dictionary_says_text(tag) {
-                // Text that was too long to be kept cannot be searched.
-                return self.fall_back(element, listed, level, "unread");
-            }
-            return self.bulk(element);
-        };
-        if is_text(vr) {
-            return self.text(element, cut(bytes), listed, level);
-        }
-        // Binary: numbers. A text attribute dressed as one is read as text; a name in the bytes of any is found.
-        let hidden = dictionary_says_text(tag) && {
-            let verdict =
-                judge(VR::LT, cut(bytes), level.charset, Strictness::Free, self.identifiers, &mut self.scratch);
-            matches!(verdict, Verdict::Goes(_))
-        };
-        if hidden || bytes.len() > 3 && self.identifiers.strong_in(bytes, &mut self.scratch) {
-            return self.fall_back(element, listed, level, "identifier");
-        }
-        let swap = element.encoding.big_endian != self.writer.encoding().big_endian;
-        self.writer.numbers(tag, vr, bytes, swap);
-        self.book.kept();
-    }
-
-    /// A bulk value that stays in the source.
-    fn bulk(&mut self, element: &Element) {
-        let padding = element.len % 2;
-        // A 32-bit length in the source: that of a defined length, or what fits before its delimiter.
-        self.writer.header(element.tag, element.vr, (element.len + padding) as u32);
-        let swap = element.encoding.big_endian != self.writer.encoding().big_endian && unit_of(element.vr) > 1;
-        if swap {
-            self.writer.swap(element.value, element.len, element.vr);
-        } else {
-            self.writer.copy(element.value, element.len);
-        }
-        if padding == 1 {
-            self.writer.raw(&[0]);
-        }
-        self.book.kept();
-    }
-
-    fn text(&mut self, element: &Element, bytes: &[u8], listed: Listed, level: Level) {
-        let (tag, vr) = (element.tag, element.vr);
-        let verdict = match (tag.group(), tag.element()) {
-            (0x0008, 0x0005) if Charset::parse(bytes).is_known() => Verdict::Term,
-            (0x0008, 0x0005) => Verdict::Goes("charset"),
-            (0x0008, 0x0100 | 0x0102 | 0x0103 | 0x0104 | 0x0119 | 0x0120) => {
-                return self.code(element, bytes, listed, level);
-            }
-            _ => judge(vr, bytes, level.charset, strictness_of(tag), self.identifiers, &mut self.scratch),
-        };
-        self.put_text(element, bytes, verdict, listed, level);
-    }
-
-    fn put_text(&mut self, element: &Element, bytes: &[u8], verdict: Verdict, listed: Listed, level: Level) {
-        match verdict {
-            Verdict::Term => self.writer.element(element.tag, element.vr, bytes),
-            Verdict::Text => self.writer.kept_element(element.tag, element.vr, bytes),
-            Verdict::Goes(rule) => return self.fall_back(element, listed, level, rule),
-        }
-        self.book.kept();
-    }
-
-    /// A part of a code triple. Codes of public schemes keep their value and meaning, those of others their value alone.
-    fn code(&mut self, element: &Element, bytes: &[u8], listed: Listed, level: Level) {
-        let designator = self.sibling(level, Tag(0x0008, 0x0102));
-        let value = self.sibling(level, Tag(0x0008, 0x0100)).unwrap_or(&[]);
-        let standard = designator
-            .and_then(|designator| std::str::from_utf8(designator).ok())
-            .is_some_and(|designator| self.profile.facts().is_standard_scheme(designator));
-        let vr = if element.vr == VR::UR { VR::UC } else { element.vr };
-        let mut check =
-            |bytes: &[u8], strictness| judge(vr, bytes, level.charset, strictness, self.identifiers, &mut self.scratch);
-        let verdict = match element.tag.element() {
-            0x0102 if standard => Verdict::Term,
-            0x0104 if standard => check(bytes, Strictness::CodeMeaning),
-            0x0104 => {
-                let verdict = check(value, Strictness::Code);
-                if !matches!(verdict, Verdict::Goes(_)) && !value.is_empty() {
-                    self.writer.kept_element(element.tag, element.vr, value);
-                    return self.book.note(level.path, element.tag, Done::Dummy, Rule::General("localcode"));
-                }
-                Verdict::Goes("localcode")
-            }
-            _ if standard => check(bytes, Strictness::Code),
-            // A value of a private scheme may be anything: a number of seven digits is a number of somebody.
-            _ => check(bytes, Strictness::Device),
-        };
-        self.put_text(element, bytes, verdict, listed, level);
-    }
-
-    fn sibling(&self, level: Level, tag: Tag) -> Option<&'a [u8]> {
-        let skeleton: &'a Skeleton = self.skeleton;
-        let at = skeleton.find(level.parent, tag)?;
-        skeleton.bytes(&skeleton.elements[at]).map(cut)
-    }
 }
 
 /// The VR that stands for an element whose value goes.
@@ -637,6 +545,56 @@ const fn is_text(vr: VR) -> bool {
             | VR::UR
             | VR::UT
     )
+}
+
+/// Attributes without which the pixel data cannot be read. They stay even where an object has more than its IOD lists: a
+/// Secondary Capture with Number of Frames is common.
+fn sizes_pixels(tag: Tag) -> bool {
+    match tag.group() {
+        0x0028 => matches!(
+            tag.element(),
+            0x0002..=0x0004 | 0x0006 | 0x0008 | 0x0010 | 0x0011 | 0x0014 | 0x0034 | 0x0100..=0x0103 | 0x0120 | 0x0121
+                | 0x1052..=0x1054 | 0x1101..=0x1104 | 0x1201..=0x1204 | 0x1221..=0x1223 | 0x2110 | 0x2112 | 0x2114
+        ),
+        0x7FE0 => matches!(tag.element(), 0x0001 | 0x0002 | 0x0008 | 0x0009 | 0x0010),
+        _ => false,
+    }
+}
+
+/// Attributes without a row that tell of a person, a house or a device by what they are, or that speak of attributes which
+/// are gone: dates of birth and death in another calendar, numbers of devices and owners, document titles, addresses,
+/// private element characteristics, encrypted attributes and what is left of signatures.
+fn is_withheld(tag: Tag) -> bool {
+    const WITHHELD: &[u32] = &[
+        0x0008_0300,
+        0x0008_0418,
+        0x0010_0033,
+        0x0010_0034,
+        0x0010_2295,
+        0x0018_1003,
+        0x0018_1006,
+        0x0018_1801,
+        0x0018_1803,
+        0x0040_0400,
+        0x0042_0010,
+        0x0044_0012,
+        0x0072_0008,
+        0x0072_0010,
+        0x0072_006F,
+        0x0074_100C,
+        0x0088_0130,
+        0x0100_0424,
+        0x0100_0426,
+        0x0400_0120,
+        0x0400_0500,
+        0x0400_0520,
+        0x2100_0160,
+        0x2110_0030,
+        0x3002_0020,
+        0x3004_0006,
+        0x4FFE_0001,
+    ];
+    WITHHELD.binary_search(&(u32::from(tag.group()) << 16 | u32::from(tag.element()))).is_ok()
 }
 
 /// UIDs that name a class, a syntax or a coding scheme: they say what a thing is, not whose.

@@ -6,7 +6,7 @@
 use memchr::memchr;
 
 use super::segment::Action;
-use super::{Sink, State, Walker, unwalkable};
+use super::{State, Walker, unwalkable};
 use crate::Rejection;
 
 pub(super) const COM: u8 = 0x64;
@@ -98,19 +98,19 @@ impl Walker {
     }
 
     /// Takes picture data; at a fragment's begin a new code stream may stand instead, if this frame was cut short.
-    pub(super) fn tile_data(&mut self, bytes: &[u8], offset: u64, sink: &mut Sink<'_>) -> Result<usize, Rejection> {
+    pub(super) fn tile_data(&mut self, bytes: &[u8], offset: u64) -> usize {
         match self.state {
             State::TileData(left) => {
                 let taken = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
                 let left = left - taken as u64;
                 self.state = if left == 0 { State::Marker } else { State::TileData(left) };
-                return Ok(taken);
+                return taken;
             }
             State::TilePeek(left, seen) => {
                 if bytes[0] != FIRST[usize::from(seen)] {
                     // What was seen is picture data; `left` is at least 4.
                     self.state = State::TileData(left - u64::from(seen));
-                    return self.tile_data(bytes, offset, sink);
+                    return self.tile_data(bytes, offset);
                 }
                 self.state = State::TilePeek(left, seen + 1);
                 if usize::from(seen) + 1 == FIRST.len() {
@@ -120,15 +120,15 @@ impl Walker {
                 }
             }
             State::LastTile => {
-                let Some(at) = memchr(0xFF, bytes) else { return Ok(bytes.len()) };
+                let Some(at) = memchr(0xFF, bytes) else { return bytes.len() };
                 self.state = State::LastTileFf;
-                return Ok(at + 1);
+                return at + 1;
             }
             // No byte above 8F follows an FF inside packet data, so this is the end of the code stream.
             State::LastTileFf if bytes[0] == EOC => self.state = State::Tail(0),
             State::LastTileFf if bytes[0] == 0xFF => {}
             _ => self.state = State::LastTile,
         }
-        Ok(1)
+        1
     }
 }

@@ -109,7 +109,6 @@ impl Builder {
         self.kept.truncate(mark.kept);
         self.budget = mark.budget;
         self.notes = mark.notes;
-        self.encapsulated = None;
     }
 
     /// Counts one element more; the caller pushes it.

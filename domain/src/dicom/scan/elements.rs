@@ -4,6 +4,7 @@ use dicom_core::{Tag, VR};
 
 use super::build::{Header, Mark};
 use super::dictionary::is_bulk;
+use super::sequences::PIXEL_DATA;
 use super::start::truncated;
 use super::{Phase, Scanner, Stop, Want, Window, has_long_length, vr_of_letters, vr_of_tag};
 use crate::dicom::skeleton::{Encoding, Note};
@@ -217,6 +218,12 @@ impl Scanner {
         Ok(header)
     }
 
+    /// Reads the header of an item or delimiter, which has no VR in any encoding.
+    pub(super) fn item_header(&self, window: Window<'_>, encoding: Encoding, limit: u64) -> Result<Header, Stop> {
+        let header = self.header(window, Encoding { explicit: false, ..encoding }, limit)?;
+        Ok(Header { encoding, vr: VR::UN, ..header })
+    }
+
     /// What a length past `limit` is: past the object, or past its parent.
     pub(super) fn past(&self, limit: u64) -> Rejection {
         if limit >= self.total {
@@ -240,6 +247,11 @@ impl Scanner {
             if header.vr == VR::SQ {
                 self.defined_sequence(window, &header, end)?;
             } else {
+                if parent.is_none() && header.tag == PIXEL_DATA && header.len > 0 && self.syntax.encapsulated {
+                    // PS3.5 A.4: at the top level nothing but fragments.
+                    let detail = "pixel data are native, which the transfer syntax does not allow";
+                    return Err(Rejection::new(Reason::BadMeta, detail).at_offset(header.start).into());
+                }
                 let value = self.leaf_value(window, &header)?;
                 self.builder.add(&header, value, &self.limits)?;
                 if header.len & 1 == 1 {

@@ -149,7 +149,7 @@ impl Scanner {
 
     /// Returns the length of the item at the position, `None` for the sequence delimitation item.
     fn fragment_header(&mut self, window: Window<'_>) -> Result<Option<u32>, Stop> {
-        let header = self.header(window, Encoding::EXPLICIT_LE, self.total)?;
+        let header = self.item_header(window, Encoding::EXPLICIT_LE, self.total)?;
         match header.tag {
             SEQUENCE_DELIMITATION if header.len == 0 => Ok(None),
             ITEM if !header.undefined() => {

@@ -44,6 +44,11 @@ impl Scanner {
             };
             return Err(Rejection::new(reason, detail).at_offset(header.start).into());
         }
+        if self.builder.encapsulated.is_some() {
+            return Err(Rejection::new(Reason::Pixel, "encapsulated pixel data stand twice")
+                .at_offset(header.start)
+                .into());
+        }
         let index = self.builder.open(header, Content::Fragments, &self.limits)?;
         self.pixels = Some(PixelScan::new(index, self.number_of_frames(), self.walked));
         self.position = header.value();
@@ -95,7 +100,7 @@ impl Scanner {
 
     /// Reads an item tag or a delimiter between the items of a sequence.
     pub(super) fn item(&mut self, window: Window<'_>, top: &Frame) -> Result<(), Stop> {
-        let header = self.header(window, top.encoding, top.limit)?;
+        let header = self.item_header(window, top.encoding, top.limit)?;
         match header.tag {
             ITEM if header.undefined() => self.open(&header, Kind::Item, None, top.limit, top.encoding),
             ITEM => {
@@ -138,7 +143,7 @@ impl Scanner {
 
     /// Steps over one fragment that nobody reads.
     pub(super) fn opaque_fragment(&mut self, window: Window<'_>, top: &Frame) -> Result<(), Stop> {
-        let header = self.header(window, top.encoding, top.limit)?;
+        let header = self.item_header(window, top.encoding, top.limit)?;
         match header.tag {
             ITEM if !header.undefined() => {
                 let end = header.value() + u64::from(header.len);
@@ -164,11 +169,8 @@ impl Scanner {
         self.stack.truncate(at);
         self.builder.go_back(&mark);
         let opaque = Header { vr: VR::UN, was_un: false, ..header };
-        let value = match self.leaf_value(window, &opaque) {
-            Ok(value) => value,
-            // Not reached: a short value was in this very window when it was opened. A range is right all the same.
-            Err(_) => None,
-        };
+        // A value short enough to be kept was in this very window when the sequence was opened; a longer one is a range.
+        let value = self.leaf_value(window, &opaque).unwrap_or_default();
         self.builder.add(&opaque, value, &self.limits)?;
         self.position = header.value() + u64::from(header.len);
         Ok(true)

@@ -5,7 +5,7 @@ use dicom_core::{Tag, VR};
 use super::build::Header;
 use super::syntax::{self, Form};
 use super::{Attempts, Phase, Scanner, Stop, Want, Window};
-use super::{has_long_length, vr_of_letters};
+use super::{has_long_length, vr_of_letters, vr_of_tag};
 use crate::dicom::skeleton::{Encoding, Note};
 use crate::{Reason, Rejection};
 
@@ -18,10 +18,10 @@ impl Scanner {
     /// Finds preamble and prefix (PS3.10 7.1), or their absence.
     pub(super) fn start(&mut self, window: Window<'_>) -> Result<(), Stop> {
         if self.total > self.limits.object_bytes_max {
-            return Err(Rejection::new(Reason::Oversize, "the object is longer than the limit").into());
+            return Err(Rejection::new(Reason::Oversize, "the object is longer than the limit").at_offset(0).into());
         }
         if self.total == 0 {
-            return Err(Rejection::new(Reason::NotDicom, "the object is empty").into());
+            return Err(Rejection::new(Reason::NotDicom, "the object is empty").at_offset(0).into());
         }
         let wanted = (PREAMBLE_BYTES + PREFIX.len()).min(usize::try_from(self.total).unwrap_or(usize::MAX));
         let head = window.get(0, wanted)?;
@@ -115,6 +115,10 @@ impl Scanner {
             }
             None => {
                 self.builder.note(if has_meta { Note::NoTransferSyntax } else { Note::NoMeta });
+                if !self.attempts.is_dicom && head.starts_with(&[0, 0]) {
+                    // Commands are no files, and zeros are nothing.
+                    likely.clear();
+                }
                 likely.reverse();
                 let found = likely.pop();
                 if found.is_none() && left > 0 {
@@ -168,7 +172,7 @@ impl Scanner {
             Rejection::new(Reason::BadMeta, "no transfer syntax is named and the data set has none that can be found")
                 .at_offset(self.data_set)
         } else {
-            Rejection::new(Reason::NotDicom, "there is no file meta and the bytes are no data set")
+            not_dicom(self.data_set)
         }
     }
 
@@ -185,11 +189,12 @@ impl Scanner {
         }
         let Some(encoding) = self.attempts.others.pop() else {
             if !self.attempts.is_dicom {
-                return Err(Rejection::new(Reason::NotDicom, "there is no file meta and the bytes are no data set"));
+                return Err(not_dicom(self.data_set));
             }
             return Err(first);
         };
         self.builder.go_back(&mark);
+        self.builder.encapsulated = None;
         self.stack.clear();
         self.last_tag = None;
         self.pixels = None;
@@ -210,11 +215,19 @@ impl Scanner {
             self.attempts.first = Some(refused.at_offset(self.data_set));
             return Err(Stop::Refuse(self.attempts.first.clone().unwrap_or_else(|| truncated(self.data_set))));
         }
+        let known = |tag: Tag| tag.0 & 1 == 0 && vr_of_tag(tag).is_some();
+        if !self.attempts.is_dicom && !self.builder.elements.iter().any(|element| known(element.tag)) {
+            return Err(not_dicom(self.data_set).into());
+        }
         self.data_set_end = data_set_end;
         self.position = self.total;
         self.phase = Phase::Done;
         Ok(())
     }
+}
+
+fn not_dicom(offset: u64) -> Rejection {
+    Rejection::new(Reason::NotDicom, "there is no file meta and the bytes are no data set").at_offset(offset)
 }
 
 pub(super) fn truncated(offset: u64) -> Rejection {

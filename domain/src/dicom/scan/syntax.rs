@@ -85,6 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(deprecated, reason = "retired transfer syntaxes are read too")]
     fn every_kind_of_transfer_syntax_of_the_dictionary_has_its_form() {
         for (uid, expected) in [
             (uids::IMPLICIT_VR_LITTLE_ENDIAN, Some(Form::ImplicitLe)),

@@ -4,6 +4,8 @@
 //! attributes that size them; an image without its pixel data. Every other Type 1 or 2 breach is a warning.
 
 mod pixels;
+#[cfg(test)]
+mod tests;
 
 use dicom_core::Tag;
 
@@ -33,6 +35,8 @@ pub struct Validation {
     pub warnings: Vec<Warning>,
     /// How many breaches there are in all, each item counted.
     pub warning_count: u32,
+    /// The places of `warnings`, so that one that comes again costs no text.
+    seen: Vec<(&'static str, Vec<Tag>)>,
 }
 
 /// Validates an object.
@@ -79,14 +83,13 @@ fn check_identity(skeleton: &Skeleton, identity: &Identity) -> Result<(), Reject
 impl Validation {
     fn warn(&mut self, code: &'static str, path: &[Tag]) {
         self.warning_count = self.warning_count.saturating_add(1);
-        if self.warnings.len() >= WARNING_COUNT_MAX {
+        let known = self.seen.iter().rev().any(|(seen, place)| *seen == code && place == path);
+        if known || self.warnings.len() >= WARNING_COUNT_MAX {
             return;
         }
         let text: Vec<String> = path.iter().map(|tag| format!("{:04X}{:04X}", tag.group(), tag.element())).collect();
-        let warning = Warning { code, path: text.join(".*.") };
-        if !self.warnings.contains(&warning) {
-            self.warnings.push(warning);
-        }
+        self.seen.push((code, path.to_vec()));
+        self.warnings.push(Warning { code, path: text.join(".*.") });
     }
 }
 

@@ -103,7 +103,12 @@ fn number(skeleton: &Skeleton, tag: Tag, detail: &'static str) -> Result<u128, R
     let index = skeleton.find(None, tag);
     let value = index.map(|index| &skeleton.elements[index]).and_then(|element| {
         let bytes: [u8; 2] = skeleton.bytes(element)?.try_into().ok()?;
-        Some(if element.encoding.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
+        // Behind UN numbers are little endian (PS3.5 6.2.2).
+        Some(if element.encoding.big_endian && !element.was_un {
+            u16::from_be_bytes(bytes)
+        } else {
+            u16::from_le_bytes(bytes)
+        })
     });
     value.filter(|&value| value > 0).map(u128::from).ok_or_else(|| refuse(detail, tag))
 }

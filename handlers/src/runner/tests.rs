@@ -1,0 +1,250 @@
+//! The runner over ports of which one call fails, kept and not kept: whichever it is, the next run ends where a run
+//! without the fault ends, and nothing is recorded twice.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use domain::dicom::skeleton::Encoding;
+use domain::dicom::testkit::{DataSet, Random, file};
+use domain::dicom::{Profile, Tag, VR};
+use domain::ids::{Key, Keys};
+use ledger::faulty::{Fault, Faulty};
+use ledger::{Ledger, Log, MemoryLedger, Origin};
+
+use super::items;
+use super::report::{Observer, Report};
+use super::*;
+use crate::objects::faulty::{Effect, FaultyObjects, Plan};
+use crate::objects::folder::FolderObjects;
+use crate::ports::objects::Objects;
+use crate::sources::Sources;
+use crate::surroundings::Surroundings;
+
+/// A clock that moves by a millisecond at each look, and a random source with a seed.
+struct World(Mutex<(u64, Random)>);
+
+impl World {
+    fn new(seed: u64) -> Arc<Self> {
+        Arc::new(Self(Mutex::new((1_795_000_000_000, Random::new(seed)))))
+    }
+}
+
+impl Surroundings for World {
+    fn now_ms(&self) -> u64 {
+        let mut world = self.0.lock().expect("world");
+        world.0 += 1;
+        world.0
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        let mut world = self.0.lock().expect("world");
+        bytes.iter_mut().for_each(|byte| *byte = world.1.below(256) as u8);
+    }
+}
+
+#[derive(Default)]
+struct Kept(Mutex<Vec<Report>>);
+
+impl Observer for Kept {
+    fn ended(&self, report: &Report) {
+        self.0.lock().expect("reports").push(report.clone());
+    }
+}
+
+fn keys() -> Keys {
+    Keys { stream: Key::new([1; 32]), index: vec![(1, Key::new([2; 32]))], mapping: Key::new([3; 32]) }
+}
+
+/// A CT slice of 2 x 2 pixels.
+fn ct(instance: &str, pixels: [u16; 4]) -> Vec<u8> {
+    let text = |set: DataSet, tag, vr, value: &str| set.text(tag, vr, value);
+    let mut set = DataSet::new(Encoding::EXPLICIT_LE);
+    for (tag, vr, value) in [
+        (Tag(0x0008, 0x0008), VR::CS, "ORIGINAL\\PRIMARY\\AXIAL"),
+        (Tag(0x0008, 0x0016), VR::UI, "1.2.840.10008.5.1.4.1.1.2"),
+        (Tag(0x0008, 0x0018), VR::UI, instance),
+        (Tag(0x0008, 0x0060), VR::CS, "CT"),
+        (Tag(0x0010, 0x0010), VR::PN, "Nightingale^Florence"),
+        (Tag(0x0010, 0x0020), VR::LO, "PID-77001"),
+        (Tag(0x0020, 0x000D), VR::UI, "1.2.3.4"),
+        (Tag(0x0020, 0x000E), VR::UI, "1.2.3.4.5"),
+    ] {
+        set = text(set, tag, vr, value);
+    }
+    set = set.us(Tag(0x0028, 0x0002), 1).text(Tag(0x0028, 0x0004), VR::CS, "MONOCHROME2");
+    for (element, number) in [(0x0010, 2), (0x0011, 2), (0x0100, 16), (0x0101, 16), (0x0102, 15), (0x0103, 0)] {
+        set = set.us(Tag(0x0028, element), number);
+    }
+    let pixels: Vec<u8> = pixels.iter().flat_map(|pixel| pixel.to_le_bytes()).collect();
+    file("1.2.840.10008.1.2.1", &set.element(Tag(0x7FE0, 0x0010), VR::OW, &pixels).bytes())
+}
+
+/// One object of each end, and two that conflict; the lower name must win.
+fn write_items(folder: &Path) {
+    let whole = ct("1.2.3.4.5.1", [1, 2, 3, 4]);
+    fs::write(folder.join("a.dcm"), &whole).expect("write");
+    fs::write(folder.join("b-not-dicom"), b"a letter, not an image").expect("write");
+    fs::write(folder.join("c-conflict.dcm"), ct("1.2.3.4.5.1", [9, 9, 9, 9])).expect("write");
+    fs::write(folder.join("d-same.dcm"), &whole).expect("write");
+    fs::write(folder.join("e-cut.dcm"), &whole[..whole.len() - 3]).expect("write");
+    fs::write(folder.join("f.dcm"), ct("1.2.3.4.5.2", [5, 6, 7, 8])).expect("write");
+}
+
+struct Bench {
+    root: tempfile::TempDir,
+    ledger: Arc<MemoryLedger>,
+    world: Arc<World>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let root = tempfile::tempdir().expect("temporary folder");
+        for name in ["in", "processed", "staging"] {
+            fs::create_dir(root.path().join(name)).expect("folder");
+        }
+        write_items(&root.path().join("in"));
+        let origin = Origin::new("medimg", "test", [7; 16]).expect("origin");
+        Self { root, ledger: Arc::new(MemoryLedger::new(origin)), world: World::new(42) }
+    }
+
+    fn objects(&self) -> FolderObjects {
+        FolderObjects::new(self.root.path().join("processed"), self.root.path().join("staging"))
+    }
+
+    async fn run(&self, ledger: Arc<dyn Ledger>, objects: Arc<dyn Objects>, off: &[&str]) -> (Summary, Vec<Report>) {
+        let sources = Arc::new(Sources::open(&self.root.path().join("sources.sqlite")).expect("sources"));
+        let profile = Profile::basic().expect("profile");
+        let limits = domain::dicom::limits::Limits::default();
+        let pipeline =
+            Pipeline::new(ledger, objects, sources, keys(), profile, limits, self.world.clone()).expect("pipeline");
+        let seen = Arc::new(Kept::default());
+        let bus = Bus::new(off.iter().copied()).expect("rules");
+        let limits = RunLimits { retry_delay_ms_max: 0, ..RunLimits::default() };
+        let runner = Runner::new(pipeline, bus, limits, IntakeOptions::default(), seen.clone());
+        let items = items::list(&[self.root.path().join("in")], self.root.path());
+        let summary = runner.process(items).await;
+        let reports = std::mem::take(&mut *seen.0.lock().expect("reports"));
+        (summary, reports)
+    }
+
+    async fn run_clean(&self) -> (Summary, Vec<Report>) {
+        self.run(self.ledger.clone(), Arc::new(self.objects()), &[]).await
+    }
+
+    /// What is visible, by key, and what the ledger says of each stream: event types in order.
+    async fn state(&self) -> (BTreeMap<String, Vec<u8>>, BTreeMap<String, Vec<String>>) {
+        let mut visible = BTreeMap::new();
+        let processed = self.root.path().join("processed");
+        for item in items::list(std::slice::from_ref(&processed), Path::new("/nowhere")) {
+            let name = item.path.strip_prefix(&processed).expect("below").to_string_lossy().into_owned();
+            visible.insert(name, fs::read(&item.path).expect("read"));
+        }
+        let mut streams: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for entry in self.ledger.entries(0, 1_000).await.expect("entries") {
+            let header = &entry.entry.header;
+            streams.entry(header.stream.to_string()).or_default().push(header.types.as_str().to_owned());
+        }
+        (visible, streams)
+    }
+}
+
+fn outcomes(reports: &[Report]) -> BTreeMap<u64, (Outcome, Option<&'static str>, bool)> {
+    let of_item = |report: &Report| {
+        Some((report.item?, (report.outcome, report.reason.map(|r| r.code()), report.already_present)))
+    };
+    reports.iter().filter_map(of_item).collect()
+}
+
+#[tokio::test]
+async fn each_object_ends_once_and_the_lowest_of_conflicting_ones_is_delivered() {
+    let bench = Bench::new();
+    let (summary, reports) = bench.run_clean().await;
+    assert!(summary.stopped_by.is_none(), "{summary:?}");
+    let expected = [
+        (1, (Outcome::Delivered, None, false)),
+        (2, (Outcome::Quarantined, Some("not_dicom"), false)),
+        (3, (Outcome::Quarantined, Some("dup_conflict"), false)),
+        (4, (Outcome::Delivered, None, true)),
+        (5, (Outcome::Quarantined, Some("truncated"), false)),
+        (6, (Outcome::Delivered, None, false)),
+    ];
+    assert_eq!(outcomes(&reports), BTreeMap::from(expected));
+    let staged = fs::read_dir(bench.root.path().join("staging")).expect("staging").count();
+    assert_eq!(staged, 0, "nothing stays staged");
+}
+
+#[tokio::test]
+async fn a_second_run_repeats_the_verdicts_and_records_nothing() {
+    let bench = Bench::new();
+    let (_, first) = bench.run_clean().await;
+    let before = bench.state().await;
+    let (_, second) = bench.run_clean().await;
+    assert_eq!(outcomes(&first), outcomes(&second));
+    assert!(second.iter().all(|report| report.repeated), "{second:?}");
+    assert_eq!(before, bench.state().await);
+}
+
+#[tokio::test]
+async fn with_the_rule_off_nothing_runs_and_with_it_on_again_everything_does() {
+    let bench = Bench::new();
+    let (summary, _) = bench.run(bench.ledger.clone(), Arc::new(bench.objects()), &["object-received"]).await;
+    assert_eq!((summary.pending, summary.delivered), (6, 0));
+    assert!(bench.state().await.1.values().all(|types| types == &["imaging.object.received.v1"]));
+    let (summary, _) = bench.run_clean().await;
+    assert_eq!((summary.pending, summary.resumed), (0, 6));
+}
+
+/// Runs with one fault, then without, and compares with a run that had none.
+async fn check_fault(fault: impl Fn(&Bench) -> (Arc<dyn Ledger>, Arc<dyn Objects>), reference: &Bench, what: &str) {
+    let bench = Bench::new();
+    let (ledger, objects) = fault(&bench);
+    let (first, _) = bench.run(ledger, objects, &[]).await;
+    assert_eq!(first.failed, 0, "{what}: a fault of the surroundings never fails an object: {first:?}");
+    let (second, reports) = bench.run_clean().await;
+    assert!(second.stopped_by.is_none() && second.pending == 0, "{what}: {second:?}");
+    let words = |state: (BTreeMap<String, Vec<u8>>, BTreeMap<String, Vec<String>>)| {
+        let mut streams: Vec<_> = state.1.into_values().collect();
+        streams.sort();
+        (state.0, streams)
+    };
+    // The folders differ, so the streams have other ids; what they say and what is visible is the same.
+    assert_eq!(words(bench.state().await), words(reference.state().await), "{what}");
+    assert_eq!(reports.iter().filter(|report| report.item.is_some()).count(), 6, "{what}: none lost");
+    let staged = fs::read_dir(bench.root.path().join("staging")).expect("staging").count();
+    assert!(staged <= 1, "{what}: at most the object of the failed call stays staged until the next start sweeps it");
+}
+
+#[tokio::test]
+async fn whichever_call_of_the_objects_fails_the_next_run_ends_the_same() {
+    let reference = Bench::new();
+    reference.run_clean().await;
+    let counter = Plan::fail(u64::MAX, Effect::NotKept);
+    let counted = Bench::new();
+    counted.run(counted.ledger.clone(), Arc::new(FaultyObjects::new(counted.objects(), counter.clone())), &[]).await;
+    assert!(counter.calls() > 20, "{} calls", counter.calls());
+    for effect in [Effect::Kept, Effect::NotKept] {
+        for at in 0..counter.calls() {
+            let fault = |bench: &Bench| -> (Arc<dyn Ledger>, Arc<dyn Objects>) {
+                (bench.ledger.clone(), Arc::new(FaultyObjects::new(bench.objects(), Plan::fail(at, effect))))
+            };
+            check_fault(fault, &reference, &format!("objects call {at} {effect:?}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn whichever_call_of_the_ledger_fails_the_next_run_ends_the_same() {
+    let reference = Bench::new();
+    reference.run_clean().await;
+    let calls = 40;
+    for fault in [Fault::Kept, Fault::NotKept] {
+        for at in 0..calls {
+            let faulty = |bench: &Bench| -> (Arc<dyn Ledger>, Arc<dyn Objects>) {
+                (Arc::new(Faulty::at(bench.ledger.clone(), at, fault)), Arc::new(bench.objects()))
+            };
+            check_fault(faulty, &reference, &format!("ledger call {at} {fault:?}")).await;
+        }
+    }
+}

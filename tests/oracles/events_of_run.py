@@ -1,0 +1,72 @@
+"""Validates every event of a real run against the checked-in JSON Schema of its type: in the ledger and on the bus.
+
+Usage: events_of_run.py MEDIMG FOLDER. What a run over the folder wrote is read from `export` and from outbox.ndjson.
+"""
+
+import json
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+
+import medimg
+
+SCHEMAS = Path(__file__).parents[2] / "domain" / "schemas"
+# What a run over real files must at least say, or too little was looked at.
+INSTANCE = ("ingested", "validated", "deidentified", "delivered", "quarantined")
+TYPES_MIN = {"object.received", *(f"instance.{verb}" for verb in INSTANCE)}
+# What the relay adds to the stored envelope.
+RELAY = {"leafhash", "leafindex"}
+
+
+def validators():
+    schemas = {path.stem: json.loads(path.read_text()) for path in SCHEMAS.glob("*.json")}
+    registry = Registry().with_resources((schema["$id"], Resource.from_contents(schema)) for schema in schemas.values())
+    return {name: Draft202012Validator(schema, registry=registry) for name, schema in schemas.items()}
+
+
+def judge(events, by_type, findings, where):
+    """Counts the events by type and notes each that its schema refuses, by place in it, without its values."""
+    seen = Counter()
+    for event in events:
+        seen[event["type"]] += 1
+        validator = by_type.get(event["type"])
+        if validator is None:
+            findings.append(f"{where}: {event['type']} has no schema")
+            continue
+        findings.extend(f"{where}: {event['type']}: {e.json_path}: {e.validator}" for e in validator.iter_errors(event))
+    return seen
+
+
+def main():
+    binary, folder = Path(sys.argv[1]).absolute(), Path(sys.argv[2])
+    findings, by_type = [], validators()
+    with tempfile.TemporaryDirectory(prefix="medimg-events-") as scratch:
+        store, export = Path(scratch) / "store", Path(scratch) / "export.ndjson"
+        run = medimg.process(binary, store, folder)
+        medimg.call(binary, "history", "--all", "--store", store)
+        exported = medimg.call(binary, "export", "-o", export, "--store", store)
+        if run.code not in (0, 1) or exported.code != 0:
+            print(f"process exits {run.code}, export {exported.code}")
+            return 1
+        entries = [json.loads(line) for line in export.read_text().splitlines()[1:]]
+        stored = [event for entry in entries for event in json.loads(entry["body"])]
+        outbox = [json.loads(line) for line in (store / "outbox.ndjson").read_text().splitlines()]
+    seen = judge(stored, by_type, findings, "ledger")
+    on_bus = [line.get("detail") or line.get("Detail") or line for line in outbox]
+    on_bus = [json.loads(event) if isinstance(event, str) else event for event in on_bus]
+    judge([{k: v for k, v in event.items() if k not in RELAY} for event in on_bus], by_type, findings, "bus")
+    if {event["id"] for event in on_bus} != {event["id"] for event in stored}:
+        findings.append(f"{len(stored)} events in the ledger, {len({e['id'] for e in on_bus})} of them on the bus")
+    missing = TYPES_MIN - {name.removeprefix("imaging.").rsplit(".v", 1)[0] for name in seen}
+    findings += [f"no {name} in the run" for name in sorted(missing)]
+    print("\n".join(sorted(set(findings))[:50]))
+    print(f"{len(stored)} events of {len(seen)} types in the ledger, {len(on_bus)} on the bus, {len(findings)} findings")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,9 @@
+//! The whole pipeline through its command line, as a user meets it, and the house rules that a machine can check.
+
+mod crash;
+mod determinism;
+mod end_to_end;
+mod faults;
+mod rules;
+mod tamper;
+mod tidy;
