@@ -125,7 +125,7 @@ async fn streams_of(store: &Store, question: &Question) -> Result<Found> {
 }
 
 fn unknown() -> Error {
-    let tried = "look up a study: the ledger has no entry about it; give its original UID, its new UID or the short name that process printed";
+    let tried = "look up a study: the ledger has no entry about it";
     Error::broken("study_unknown", tried)
 }
 
@@ -153,10 +153,7 @@ fn full_uid(store: &Store, name: &Phi<String>) -> Result<Phi<String>> {
     match fits.len() {
         1 => Ok(Phi::new(fits.remove(0))),
         0 => Err(unknown()),
-        _ => Err(Error::broken(
-            "study_ambiguous",
-            "look up a study by its short name: several have it; give the whole UID",
-        )),
+        _ => Err(Error::broken("study_ambiguous", "look up a study by its short name: several have it")),
     }
 }
 

@@ -215,7 +215,8 @@ impl Runner {
     ) -> Report {
         let step = self.started_step(&work, &opened_by);
         let end = match step {
-            Some(step) if !self.stops() => {
+            // What has ended keeps its verdict: no step is due, and none is shown as work.
+            Some(step) if !self.stops() && work.upload.ended().is_none() => {
                 self.walk(&mut work, step, Turn { turnstile: &self.shared.turnstile, place }).await
             }
             _ => Ok(()),
