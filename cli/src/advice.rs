@@ -121,10 +121,11 @@ mod tests {
     fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder of sources") {
             let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                sources(&path, found);
-            } else {
-                found.push(path);
+            let is_test = path.file_stem().is_some_and(|stem| stem == "tests");
+            match path.is_dir() {
+                _ if is_test => {}
+                true => sources(&path, found),
+                false => found.push(path),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What the demo shows to a person: the steps, what became of each file, one history, the verification, and what to try.
 
+use compliance::history::Standing;
 use domain::Phi;
 use handlers::acting::Person;
 use handlers::ask::{self, Question};
@@ -69,7 +70,10 @@ fn table(files: &[DemoFile], reports: &[Report], context: &mut Context) -> Resul
     let mut rows: Vec<(&str, u64, Outcome, String)> = Vec::new();
     for (report, file) in reports.iter().zip(files) {
         let why = match (report.reason, &report.code) {
-            (Some(reason), _) => format!("{reason}: {}", reason.condition()),
+            // The first clause of the condition: a row of a table is one line.
+            (Some(reason), _) => {
+                format!("{reason}: {}", reason.condition().split([':', '.']).next().unwrap_or_default())
+            }
             (None, Some(code)) => code.clone(),
             (None, None) => String::new(),
         };
@@ -83,7 +87,6 @@ fn table(files: &[DemoFile], reports: &[Report], context: &mut Context) -> Resul
     let mut table = Table::new(["#files", "what", "ended", "why"]);
     for (told, count, outcome, why) in rows {
         let tone = if outcome == Outcome::Delivered { Tone::Good } else { Tone::Warn };
-        let why = why.split_once(". ").map_or(why.as_str(), |(first, _)| first).to_owned();
         table.row([count.to_string().into(), told.into(), Cell::new(tone, outcome.word()), Cell::new(Tone::Dim, why)]);
     }
     context.output.text(table.render(context.output.style))
@@ -101,14 +104,16 @@ fn one_history(study: &str, context: &mut Context) -> Result<(), Error> {
     let store = Store::open(&context.store, Access::Ask, config.text("environment"), &System)?;
     let person = Person::of_user(&person::name(), &store.keys);
     let answer = block_on(ask::history(&store, &System, person, &Question::Study(Phi::new(study.to_owned()))))??;
-    let Some(first) = answer.streams.first() else { return Ok(()) };
+    let histories = answer.streams.iter().map(|stream| history::read(stream)).collect::<Result<Vec<_>, _>>()?;
+    let objects: Vec<_> = histories.iter().filter(|history| history.standing != Standing::Act).collect();
+    let Some(first) = objects.first() else { return Ok(()) };
     let style = context.output.style;
     context.output.line(format!(
         "history of study {}: {} objects; the first of them:",
         style.paint(Tone::Strong, study),
-        answer.streams.len()
+        objects.len()
     ))?;
-    let told = history::told(&history::read(first)?, style);
+    let told = history::told(first, style);
     context.output.text(told)
 }
 
