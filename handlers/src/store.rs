@@ -109,8 +109,11 @@ impl Store {
         Arc::clone(&self.ledger) as Arc<dyn Ledger>
     }
 
-    /// Removes staged files that no unfinished stream will publish.
-    fn sweep(&self) -> Result<()> {
+    /// Removes staged files that no unfinished stream will publish. For whoever holds the lock.
+    ///
+    /// # Errors
+    /// `sources_io` and `store_io`.
+    pub fn sweep(&self) -> Result<()> {
         let open: HashSet<_> = self.sources.open_streams(SWEEP_STREAMS_MAX)?.into_iter().collect();
         if open.len() < SWEEP_STREAMS_MAX {
             let removed = self.objects.sweep_staging(&open)?;
