@@ -90,6 +90,45 @@ pub(crate) enum Error {
         /// The rules, by name.
         rules: String,
     },
+    /// A file that was named could not be read.
+    #[error("{what} was read")]
+    Read {
+        /// What was being read.
+        what: &'static str,
+        /// Why it cannot be.
+        #[source]
+        cause: io::Error,
+    },
+    /// What was named as events holds none that can be read.
+    #[error("events were read from the file, line {line}: {code}")]
+    Events {
+        /// Line, from 1.
+        line: usize,
+        /// Why not, as the reader of events says it.
+        code: &'static str,
+    },
+    /// The stream of `--object` is not 32 hex digits.
+    #[error("the stream named by --object was read: it is not 32 hex digits")]
+    StreamForm,
+    /// An entry holds events that this program cannot read.
+    #[error("entry {seq} of stream {stream} was read: {code}")]
+    Entry {
+        /// Its stream.
+        stream: String,
+        /// Its number in the stream.
+        seq: u64,
+        /// Why not, as the reader of events says it.
+        code: &'static str,
+    },
+    /// The ledger or the order of its steps does not verify.
+    #[error("the ledger was verified: it is not what was written; first bad: {first_bad}")]
+    Unsound {
+        /// Where.
+        first_bad: String,
+    },
+    /// The demo was asked to use a store that holds something else.
+    #[error("the demo was started in a store that holds more than the demo")]
+    DemoStore,
     /// The number of workers makes no runtime.
     #[error("the worker threads were started")]
     Threads {
@@ -119,6 +158,12 @@ impl Error {
             Self::Interrupted { .. } => "interrupted",
             Self::Waiting { .. } => "rules_off",
             Self::Threads { .. } => "threads",
+            Self::Read { .. } => "read_failed",
+            Self::Events { .. } => "events_unreadable",
+            Self::StreamForm => "stream_form",
+            Self::Entry { .. } => "entry_unreadable",
+            Self::Unsound { .. } => "ledger_unsound",
+            Self::DemoStore => "demo_store",
             Self::Usage { .. } => "usage",
             Self::ConfigUnreadable { .. } => "config_unreadable",
             Self::ConfigSyntax { .. } => "config_syntax",
@@ -145,6 +190,9 @@ impl Error {
             }
             Self::ConfigValue { wanted, .. } => format!("give it {wanted}"),
             Self::DemoExists => "name a new folder".to_owned(),
+            Self::Write { cause, .. } if is_there(cause) => {
+                "name a new file; what is there was left as it is".to_owned()
+            }
             Self::Write { cause, .. } if is_full(cause) => {
                 "free space on the disk, then run the same command".to_owned()
             }
@@ -154,6 +202,20 @@ impl Error {
             Self::Waiting { .. } => "switch the rules on and run the same command, or put the events by hand: \
                 `medimg history --all --json | medimg bus put -`"
                 .to_owned(),
+            Self::Read { .. } => {
+                "name a file that the user of this program may read, or - for standard input".to_owned()
+            }
+            Self::Events { .. } => {
+                "give one event, an array of them, or the lines of `medimg history --json`".to_owned()
+            }
+            Self::StreamForm => "give the stream as `medimg process --json` prints it".to_owned(),
+            Self::Entry { .. } => "use the version of medimg that wrote the entry; run `medimg verify`".to_owned(),
+            Self::Unsound { .. } => {
+                "stop using the store, keep a copy of it as it is, and compare it with the last backup \
+                and with an earlier `medimg export`"
+                    .to_owned()
+            }
+            Self::DemoStore => "name another one: `medimg demo --store DIR`".to_owned(),
             Self::Threads { .. } => "run the same command with fewer workers: -j 1".to_owned(),
         }
     }
@@ -166,7 +228,13 @@ impl Error {
             | Self::ConfigSyntax { .. }
             | Self::ConfigUnknownKey { .. }
             | Self::ConfigValue { .. }
-            | Self::DemoExists => Exit::Usage,
+            | Self::DemoExists
+            | Self::DemoStore
+            | Self::Read { .. }
+            | Self::Events { .. }
+            | Self::StreamForm => Exit::Usage,
+            Self::Entry { .. } | Self::Unsound { .. } => Exit::Integrity,
+            Self::Write { cause, .. } if is_there(cause) => Exit::Usage,
             Self::Write { .. } | Self::Interrupted { .. } | Self::Waiting { .. } | Self::Threads { .. } => {
                 Exit::TryAgain
             }
@@ -205,6 +273,10 @@ impl Error {
         }});
         format!("{object}\n")
     }
+}
+
+fn is_there(cause: &io::Error) -> bool {
+    cause.kind() == io::ErrorKind::AlreadyExists
 }
 
 fn is_full(cause: &io::Error) -> bool {

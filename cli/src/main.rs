@@ -9,6 +9,7 @@ mod error;
 mod exit;
 mod logs;
 mod output;
+mod person;
 mod run;
 mod ui;
 

@@ -30,7 +30,7 @@ reasons! {
     NotDicom = "not_dicom",
     /// The bytes end inside an element, an item or a sequence.
     Truncated = "truncated",
-    /// The file meta information is damaged or contradicts the data set that follows.
+    /// The file meta information is damaged or contradicts the data set or the pixel data that follow.
     BadMeta = "bad_meta",
     /// A length contradicts the bytes around it: past its parent, odd where it must be even, or no delimiter where one must stand.
     BadLength = "bad_length",
@@ -44,9 +44,9 @@ reasons! {
     Oversize = "oversize",
     /// A deflated data set expands beyond the allowed ratio.
     Bomb = "bomb",
-    /// Pixel data are missing, or contradict or lack the attributes that size them.
+    /// Pixel data are missing, stand twice, cannot be walked frame by frame, or contradict or lack the attributes that size them.
     Pixel = "pixel",
-    /// Another object with the same SOP Instance UID and other bytes was received earlier.
+    /// Another object with the same Study, Series and SOP Instance UID and other bytes was received earlier.
     DupConflict = "dup_conflict",
     /// The transfer syntax is unknown, so the structure cannot be read.
     UnsupportedTs = "unsupported_ts",

@@ -9,6 +9,9 @@ const FREE_MAX: usize = 64;
 /// Free buffers together hold at most this many bytes.
 const FREE_BYTES_MAX: usize = 24 << 20;
 
+/// Capacities are multiples of this many bytes.
+const GRAIN: usize = 64 << 10;
+
 static FREE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 /// A byte buffer that goes back to the free ones when it is dropped.
@@ -19,6 +22,8 @@ impl Buffer {
     /// Returns a free buffer of at least `capacity` bytes if there is one, else a new one. A used one still holds what was
     /// in it, so that a reader who overwrites every byte need not have it zeroed first.
     pub fn with_capacity(capacity: usize) -> Self {
+        // Slices of one series differ by a few bytes: rounded up, a buffer fits the next one too.
+        let capacity = capacity.next_multiple_of(GRAIN);
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         let fit = free.iter().rposition(|buffer| buffer.capacity() >= capacity);
         let found = fit.map(|index| free.swap_remove(index));

@@ -4,6 +4,7 @@
 
 pub mod acting;
 pub mod ask;
+pub mod audit;
 pub mod buffers;
 pub mod bus;
 pub mod commit;

@@ -12,7 +12,7 @@ const DOC_LINES_MAX: usize = 12;
 const FORBIDDEN_ENDINGS: [&str; 6] = ["Manager", "Helper", "Helpers", "Util", "Utils", "Impl"];
 /// What `domain`, `compliance` and `ledger` without its features may not name: clock, disk, network, runtime, randomness.
 const IMPURE: [&str; 8] =
-    ["std::fs", "std::net", "std::io::", "std::process", "std::env", "SystemTime", "Instant::now", "tokio::"];
+    ["std::fs", "std::net", "std::io::", "std::process", "std::env", "SystemTime::now", "Instant::now", "tokio::"];
 /// Who may depend on whom, of our own crates: `cli -> handlers -> compliance -> {domain, ledger}`.
 const MAY_DEPEND_ON: [(&str, &[&str]); 6] = [
     ("domain", &[]),
@@ -90,7 +90,15 @@ fn the_reader_of_lines_tells_code_from_text() {
 #[test]
 fn lines_are_short_enough_to_read() {
     let long = |_: &str, line: &str| {
-        let length = line.chars().count();
+        // A literal that says one thing may be as long as it is; what stands around it may not.
+        let literal = line.contains("r#\"");
+        let length = if literal {
+            0
+        } else if line.contains('"') {
+            code_of(line).chars().count()
+        } else {
+            line.chars().count()
+        };
         (length > LINE_CHARACTERS_MAX).then(|| format!("{length} characters, break it at {LINE_CHARACTERS_MAX}"))
     };
     let written =
@@ -174,8 +182,10 @@ fn no_file_names_a_machine_or_a_registry() {
         ("deb.debian", ".org"),
     ];
     let hosts: Vec<_> = hosts.iter().map(|(name, end)| format!("{name}{end}")).collect();
-    let begins =
-        |line: &str, path: &str| line.split(['"', '\'', '`', ' ', '=', '(']).any(|word| word.starts_with(path));
+    let begins = |line: &str, path: &str| {
+        let rest = line.split(['"', '\'', '`', ' ', '=', '(']).find_map(|word| word.strip_prefix(path));
+        rest.is_some_and(|rest| rest.starts_with(char::is_alphanumeric))
+    };
     no_line(&files(), |name, line| {
         if name == "tests/pipeline/tidy.rs" || name == "Cargo.lock" {
             return None;
@@ -239,7 +249,9 @@ fn dependencies_point_one_way() {
             let named =
                 manifest.get(table).and_then(toml::Value::as_table).map(|t| t.keys().cloned().collect::<Vec<_>>());
             for dependency in named.unwrap_or_default() {
-                let wrong = ours.contains(&dependency.as_str()) && !allowed.contains(&dependency.as_str());
+                let wrong = dependency != member
+                    && ours.contains(&dependency.as_str())
+                    && !allowed.contains(&dependency.as_str());
                 assert!(!wrong, "{member}/Cargo.toml [{table}]: {dependency} points the wrong way");
             }
         }

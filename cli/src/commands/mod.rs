@@ -1,10 +1,15 @@
 //! The verbs, one a file.
 
+mod bus;
 mod completions;
 mod config;
 mod demo;
+mod doctor;
+mod export;
+mod history;
 mod man;
 mod process;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -21,6 +26,11 @@ use crate::output::Output;
 pub(crate) enum Verb {
     Demo(demo::Args),
     Process(process::Args),
+    History(history::Args),
+    Verify(verify::Args),
+    Export(export::Args),
+    Bus(bus::Args),
+    Doctor(doctor::Args),
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -32,6 +42,11 @@ impl Verb {
         match self {
             Self::Demo(args) => demo::run(args, context),
             Self::Process(args) => process::run(args, context),
+            Self::History(args) => history::run(args, context),
+            Self::Verify(args) => verify::run(args, context),
+            Self::Export(args) => export::run(args, context),
+            Self::Bus(args) => bus::run(args, context),
+            Self::Doctor(args) => doctor::run(args, context),
             Self::Config(args) => config::run(args, context),
             Self::Completions(args) => completions::run(args, context),
             Self::Man(args) => man::run(args, context),
@@ -72,4 +87,10 @@ fn settle(summary: Summary, untold: u64, rules_off: &[String]) -> Result<Exit, E
         None if summary.quarantined + summary.failed + summary.unreadable > 0 => Ok(Exit::SomeFailed),
         None => Ok(Exit::Well),
     }
+}
+
+/// Waits for a question to the ledger, which needs neither timers nor threads.
+fn block_on<T>(asked: impl Future<Output = T>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|cause| Error::Threads { cause })?;
+    Ok(runtime.block_on(asked))
 }

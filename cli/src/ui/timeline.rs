@@ -1,35 +1,10 @@
 //! The history of a stream as a timeline: one line an entry.
 
+use compliance::history::{Moment, Outcome};
+
 use super::colour::{Style, Tone};
+use super::item::printable;
 use super::table::{Cell, Table};
-
-/// How an entry's step went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// As it should.
-    Done,
-    /// The object was refused.
-    Refused,
-    /// The step failed.
-    Failed,
-}
-
-/// One entry of a ledger, as people look at it.
-#[derive(Clone, Debug)]
-pub(crate) struct Moment {
-    /// Its number in its stream, from 0.
-    pub(crate) seq: u64,
-    /// When it was recorded: `2026-11-23T05:00:00.000Z`.
-    pub(crate) recorded_at: String,
-    /// Who acted: `ingestion`.
-    pub(crate) step: String,
-    /// How it went.
-    pub(crate) outcome: Outcome,
-    /// What happened, in a few words.
-    pub(crate) told: String,
-    /// The entry's hash in hex.
-    pub(crate) hash: String,
-}
 
 /// Returns the timeline. Every entry's date is that of the first line unless it says otherwise, so only the time stands
 /// in the lines behind it.
@@ -53,9 +28,9 @@ pub(crate) fn render(moments: &[Moment], style: Style) -> String {
         table.row([
             moment.seq.to_string().into(),
             shown.into(),
-            moment.step.as_str().into(),
-            Cell::new(tone, format!("{sign} {}", moment.told)),
-            Cell::new(Tone::Dim, moment.hash.chars().take(8).collect::<String>()),
+            printable(&moment.step).into(),
+            Cell::new(tone, format!("{sign} {}", printable(&moment.told))),
+            Cell::new(Tone::Dim, moment.hash8.as_str()),
         ]);
     }
     table.render(style)
@@ -73,7 +48,7 @@ mod tests {
             step: step.into(),
             outcome,
             told: told.into(),
-            hash: "6645a4445827655e".into(),
+            hash8: "6645a444".into(),
         };
         let moments = [
             moment(0, "2026-11-23T23:59:59.900Z", "intake", Outcome::Done, "received"),

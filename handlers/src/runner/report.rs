@@ -1,5 +1,7 @@
 //! What a run tells: one report for each object, a summary, and news while it goes on.
 
+use std::collections::HashSet;
+
 use domain::events::EventData;
 use domain::ids::StreamId;
 use domain::upload::{Ended, State};
@@ -115,11 +117,15 @@ pub struct Summary {
     /// Whether somebody stopped the run.
     pub interrupted: bool,
     places: Place,
+    resumed_streams: HashSet<StreamId>,
 }
 
 impl Summary {
-    /// Counts a report.
+    /// Counts a report. An object that this run took up from an earlier one and finds again among its items counts once.
     pub fn add(&mut self, report: &Report) {
+        if report.stream.is_some_and(|stream| self.resumed_streams.contains(&stream)) {
+            return;
+        }
         *match report.outcome {
             Outcome::Delivered => &mut self.delivered,
             Outcome::Quarantined => &mut self.quarantined,
@@ -132,6 +138,7 @@ impl Summary {
     pub(super) fn add_resumed(&mut self, report: &Report) {
         self.add(report);
         self.resumed += 1;
+        self.resumed_streams.extend(report.stream);
     }
 
     pub(super) fn next_place(&mut self) -> Place {

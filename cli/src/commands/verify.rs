@@ -1,0 +1,112 @@
+//! `medimg verify`: is the ledger what was written, and is its order one that the pipeline can have walked? Reads only.
+
+use handlers::audit::{self, Audit};
+use ledger::verify::FirstBad;
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::ui::colour::{Style, Tone};
+
+/// Verify the ledger: every byte of every entry, every link, and the order of the steps
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Writes nothing, and needs no key. What it finds is change, insertion, deletion and reordering below \
+    the head that the store holds; a store that was rewritten as a whole is found by comparing with an export kept elsewhere."
+)]
+pub(crate) struct Args {}
+
+pub(super) fn run(_: &Args, context: &mut Context) -> Result<Exit, Error> {
+    context.config(&[])?;
+    let audit = audit::audit(&context.store)?;
+    if context.output.json {
+        context.output.object(&object(&audit))?;
+    } else {
+        let style = context.output.style;
+        context.output.text(told(&audit, style))?;
+    }
+    match first_bad(&audit) {
+        None => Ok(Exit::Well),
+        Some(first_bad) => Err(Error::Unsound { first_bad }),
+    }
+}
+
+/// Where the first thing is that does not hold, in words; none if all holds.
+fn first_bad(audit: &Audit) -> Option<String> {
+    let bad = audit.ledger.first_bad.map(|bad| match bad {
+        FirstBad::At(index) => format!("entry {index}"),
+        FirstBad::AtOrAfter(index) => format!("entry {index} or a later one"),
+        FirstBad::NoEntry => "no entry, but the head or the file around the entries".to_owned(),
+    });
+    bad.or_else(|| audit.misstep.as_ref().map(|misstep| format!("entry {}", misstep.leaf_index)))
+}
+
+/// Returns what was found, for people.
+pub(super) fn told(audit: &Audit, style: Style) -> String {
+    let report = &audit.ledger;
+    let size = format!("{} entries in {} streams", report.entries, report.streams);
+    let root = report.root.map(|root| root.base64());
+    if audit.is_sound() {
+        let mark = style.paint(Tone::Good, "✓ the ledger is sound:");
+        return format!(
+            "{mark} {size}, every hash, link, tag and the order of the steps\n  root {} as of size {}\n",
+            root.unwrap_or_default(),
+            report.entries
+        );
+    }
+    let mut text = format!("{} {size}\n", style.paint(Tone::Bad, "✗ the ledger is not what was written:"));
+    for finding in &report.findings {
+        text.push_str(&format!("  {finding}  {}\n", finding.code.meaning()));
+    }
+    if report.findings_count > report.findings.len() as u64 {
+        text.push_str(&format!("  and {} more findings\n", report.findings_count - report.findings.len() as u64));
+    }
+    if let Some(misstep) = &audit.misstep {
+        text.push_str(&format!(
+            "  step_order at {}  entry {} of stream {} cannot stand there: {}\n",
+            misstep.leaf_index, misstep.seq, misstep.stream, misstep.why
+        ));
+    }
+    if let Some(first_bad) = first_bad(audit) {
+        text.push_str(&format!(
+            "first bad: {first_bad}; proved as it was written: the entries below {}\n",
+            report.proved_below
+        ));
+    }
+    text
+}
+
+/// Returns what was found, for a program.
+fn object(audit: &Audit) -> Value {
+    let report = &audit.ledger;
+    let (index, at_or_after) = match report.first_bad {
+        Some(FirstBad::At(index)) => (Some(index), false),
+        Some(FirstBad::AtOrAfter(index)) => (Some(index), true),
+        Some(FirstBad::NoEntry) => (None, false),
+        None => (audit.misstep.as_ref().map(|misstep| misstep.leaf_index), false),
+    };
+    let findings: Vec<Value> = report
+        .findings
+        .iter()
+        .map(|finding| {
+            json!({ "code": finding.code.code(), "leafindex": finding.leaf_index, "at_or_after": finding.at_or_after,
+                "meaning": finding.code.meaning() })
+        })
+        .chain(audit.misstep.iter().map(|misstep| {
+            json!({ "code": "step_order", "leafindex": misstep.leaf_index, "at_or_after": false, "meaning": misstep.why,
+                "stream": misstep.stream, "seq": misstep.seq })
+        }))
+        .collect();
+    json!({
+        "sound": audit.is_sound(),
+        "entries": report.entries,
+        "streams": report.streams,
+        "root": report.root.map(|root| root.base64()),
+        "proved_below": report.proved_below,
+        "first_bad": index,
+        "first_bad_at_or_after": at_or_after,
+        "findings_count": report.findings_count + u64::from(audit.misstep.is_some()),
+        "findings": findings,
+    })
+}
