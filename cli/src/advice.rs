@@ -28,6 +28,7 @@ static TABLE: &[Advice] = &[
     advice("store_locked", Exit::TryAgain, "wait until the other worker has ended, or name another store with --store"),
     advice("sources_io", Exit::TryAgain, SAME),
     advice("stage_lost", Exit::TryAgain, "find out what removes files from the store's staging/, then run the same command"),
+    advice("stages_left", Exit::TryAgain, "run `medimg verify`, then remove what lies in the store's staging/ and run the same command"),
     advice("ledger_contended", Exit::TryAgain, SAME),
     advice("ledger_conflict", Exit::TryAgain, SAME),
     advice("ledger_unknown", Exit::TryAgain, SAME),
@@ -121,10 +122,11 @@ mod tests {
     fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder of sources") {
             let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                sources(&path, found);
-            } else {
-                found.push(path);
+            let is_test = path.file_stem().is_some_and(|stem| stem == "tests");
+            match path.is_dir() {
+                _ if is_test => {}
+                true => sources(&path, found),
+                false => found.push(path),
             }
         }
     }

@@ -190,6 +190,9 @@ impl Error {
             }
             Self::ConfigValue { wanted, .. } => format!("give it {wanted}"),
             Self::DemoExists => "name a new folder".to_owned(),
+            Self::Write { cause, .. } if is_there(cause) => {
+                "name a new file; what is there was left as it is".to_owned()
+            }
             Self::Write { cause, .. } if is_full(cause) => {
                 "free space on the disk, then run the same command".to_owned()
             }
@@ -231,6 +234,7 @@ impl Error {
             | Self::Events { .. }
             | Self::StreamForm => Exit::Usage,
             Self::Entry { .. } | Self::Unsound { .. } => Exit::Integrity,
+            Self::Write { cause, .. } if is_there(cause) => Exit::Usage,
             Self::Write { .. } | Self::Interrupted { .. } | Self::Waiting { .. } | Self::Threads { .. } => {
                 Exit::TryAgain
             }
@@ -269,6 +273,10 @@ impl Error {
         }});
         format!("{object}\n")
     }
+}
+
+fn is_there(cause: &io::Error) -> bool {
+    cause.kind() == io::ErrorKind::AlreadyExists
 }
 
 fn is_full(cause: &io::Error) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domain::Phi;
 use domain::dicom::identity::is_well_formed_uid;
 use domain::events::{EventData, HistoryQueried, HistoryQuery, Tag, TagKind};
-use domain::ids::{self, IndexHash, Keys, StreamId};
+use domain::ids::{self, IndexHash, KeyedHash, Keys, StreamId};
 use ledger::{Entry, Ledger, Log, LogEntry, READ_ENTRIES_MAX, StreamKey};
 
 use crate::acting::{self, Person};
@@ -51,7 +51,8 @@ pub async fn history(
     let as_of_size = head_size(store).await?;
     let found = streams_of(store, question).await;
     let (streams, about) = match &found {
-        Ok(found) => (entries_of(store, &found.streams).await?, found.study),
+        Ok(found) if matches!(question, Question::Study(_)) => whole_study(store, &found.streams).await?,
+        Ok(found) => (entries_of(store, &found.streams).await?, None),
         Err(_) => (Vec::new(), None),
     };
     let matched = streams.iter().map(Vec::len).sum::<usize>() as u64;
@@ -101,14 +102,33 @@ pub async fn page(store: &Store, from: u64, size: u64) -> Result<Vec<LogEntry>> 
     store.ledger.entries(from, limit).await.map_err(|error| ledger_error("read the ledger", error))
 }
 
+/// Returns the entries of every stream about the study that these streams are about, and the study. An object that was
+/// refused has no new UID, and what people did is about the original one: both are found through the entries' subject.
+async fn whole_study(store: &Store, streams: &[StreamKey]) -> Result<(Vec<Vec<Entry>>, Option<IndexHash>)> {
+    let mut all = entries_of(store, streams).await?;
+    let entries = all.iter().flatten();
+    let subjects: BTreeSet<(u32, [u8; 16])> =
+        entries.filter_map(|entry| entry.header.subject).map(|subject| (subject.version, subject.hash)).collect();
+    let mut seen: BTreeSet<_> = streams.iter().map(|stream| stream.0).collect();
+    let mut others = Vec::new();
+    for (version, hash) in &subjects {
+        let hash = IndexHash { version: *version, hash: KeyedHash(*hash) };
+        tagged(store, &Tag { kind: TagKind::Study, hash }, &mut others).await?;
+    }
+    others.retain(|stream| seen.insert(stream.0));
+    all.extend(entries_of(store, &others).await?);
+    all.sort_by_key(|stream| stream.first().map(|entry| entry.header.recorded_at));
+    let newest = subjects.last().map(|(version, hash)| IndexHash { version: *version, hash: KeyedHash(*hash) });
+    Ok((all, newest))
+}
+
 struct Found {
     streams: Vec<StreamKey>,
-    study: Option<IndexHash>,
 }
 
 async fn streams_of(store: &Store, question: &Question) -> Result<Found> {
     match question {
-        Question::Object(stream) => Ok(Found { streams: vec![StreamKey(stream.0.0)], study: None }),
+        Question::Object(stream) => Ok(Found { streams: vec![StreamKey(stream.0.0)] }),
         Question::Study(name) => {
             let uid = full_uid(store, name)?;
             let tags = tags_of(&store.keys, &uid);
@@ -118,14 +138,13 @@ async fn streams_of(store: &Store, question: &Question) -> Result<Found> {
             }
             let mut seen = BTreeSet::new();
             streams.retain(|stream: &StreamKey| seen.insert(stream.0));
-            let study = tags.iter().rfind(|tag| tag.kind == TagKind::Study).map(|tag| tag.hash);
-            if streams.is_empty() { Err(unknown()) } else { Ok(Found { streams, study }) }
+            if streams.is_empty() { Err(unknown()) } else { Ok(Found { streams }) }
         }
     }
 }
 
 fn unknown() -> Error {
-    let tried = "look up a study: the ledger has no entry about it; give its original UID, its new UID or the short name that process printed";
+    let tried = "look up a study: the ledger has no entry about it";
     Error::broken("study_unknown", tried)
 }
 
@@ -153,10 +172,7 @@ fn full_uid(store: &Store, name: &Phi<String>) -> Result<Phi<String>> {
     match fits.len() {
         1 => Ok(Phi::new(fits.remove(0))),
         0 => Err(unknown()),
-        _ => Err(Error::broken(
-            "study_ambiguous",
-            "look up a study by its short name: several have it; give the whole UID",
-        )),
+        _ => Err(Error::broken("study_ambiguous", "look up a study by its short name: several have it")),
     }
 }
 

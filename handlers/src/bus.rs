@@ -37,7 +37,6 @@ impl Bus {
 
     /// Returns the rules that this event sets off, in the order of the table.
     pub fn matches(&self, event: &EventData) -> impl Iterator<Item = &'static Rule> {
-        let event = event.clone();
-        RULES.iter().filter(move |rule| rule.matches(&event)).filter(|rule| !self.off.contains(rule.name))
+        RULES.iter().filter(|rule| rule.matches(event) && !self.off.contains(rule.name))
     }
 }

@@ -125,7 +125,9 @@ pub fn ledger_error(tried: &str, error: ledger::Error) -> Error {
     let code = error.code();
     match error {
         _ if error.is_disk_full() => Error::lost("disk_full", tried, error),
-        ledger::Error::Damaged { .. } | ledger::Error::Invalid(_) | ledger::Error::NotALedger { .. } => {
+        // This decision alone can be no entry, for instance because its body is too long.
+        ledger::Error::Invalid(_) => Error::broken(code, format!("{tried}: {error}")),
+        ledger::Error::Damaged { .. } | ledger::Error::NotALedger { .. } => {
             Error::damaged(code, format!("{tried}: {error}"), Some(Box::new(error)))
         }
         _ => Error::lost(code, tried, error),

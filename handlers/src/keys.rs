@@ -68,18 +68,13 @@ fn create_key(folder: &Path, name: &str) -> io::Result<()> {
 fn read_key(folder: &Path, name: &str) -> Result<Key> {
     let refuse = |code, what: String| Error::damaged(code, what, None);
     let mut file = File::open(folder.join(name)).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => refuse(
-            "key_missing",
-            format!("open keys/{name}; restore it from the backup of the keys, no other key will do"),
-        ),
+        io::ErrorKind::NotFound => refuse("key_missing", format!("open keys/{name}: it is not there")),
         _ => Error::store(format!("open keys/{name}"), error),
     })?;
     let meta = file.metadata().map_err(|error| Error::store(format!("look at keys/{name}"), error))?;
     if meta.mode() & 0o077 != 0 {
         let mode = meta.mode() & 0o777;
-        let what = format!(
-            "open keys/{name}: its mode is {mode:03o} and must be 600; run chmod 600 on it and find out who read it"
-        );
+        let what = format!("open keys/{name}: its mode is {mode:03o} and must be 600");
         return Err(refuse("key_permissions", what));
     }
     let mut bytes = Vec::with_capacity(33);
@@ -89,10 +84,7 @@ fn read_key(folder: &Path, name: &str) -> Result<Key> {
         .map_err(|error| Error::store(format!("read keys/{name}"), error))?;
     let length = bytes.len();
     let key: [u8; 32] = bytes.try_into().map_err(|_| {
-        refuse(
-            "key_damaged",
-            format!("read keys/{name}: a key is 32 bytes and this file has {length}; restore it from the backup"),
-        )
+        refuse("key_damaged", format!("read keys/{name}: a key is 32 bytes and this file has {length}"))
     })?;
     Ok(Key::new(key))
 }

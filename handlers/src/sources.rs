@@ -54,8 +54,7 @@ fn sql(tried: &'static str) -> impl Fn(rusqlite::Error) -> Error {
             Some(rusqlite::ErrorCode::DiskFull) => "disk_full",
             Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen) => "store_unwritable",
             Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-                let tried =
-                    format!("{tried}: sources.sqlite is damaged; move it away and run process on the same paths again");
+                let tried = format!("{tried}: sources.sqlite is damaged");
                 return Error::damaged("sources_damaged", tried, Some(Box::new(error)));
             }
             _ => "sources_io",
@@ -79,9 +78,7 @@ impl Sources {
         let mode = fs::metadata(path).map_err(|error| Error::store("look at sources.sqlite", error))?.mode();
         if mode & 0o077 != 0 {
             let mode = mode & 0o777;
-            let tried = format!(
-                "open sources.sqlite: its mode is {mode:03o} and must be 600, it may hold names; run chmod 600 on it"
-            );
+            let tried = format!("open sources.sqlite: its mode is {mode:03o} and must be 600, for it may hold names");
             return Err(Error::damaged("sources_permissions", tried, None));
         }
         let opened = sql("open sources.sqlite");

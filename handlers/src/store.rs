@@ -57,7 +57,7 @@ impl Store {
         let exists = ledger_path(root).exists();
         let lock = match access {
             Access::Ask if !exists => {
-                let tried = "open a store: there is none at the path; process an object first, or name it with --store";
+                let tried = "open a store: there is none at the path";
                 return Err(Error::damaged("store_missing", tried, None));
             }
             Access::Ask => None,
@@ -109,8 +109,11 @@ impl Store {
         Arc::clone(&self.ledger) as Arc<dyn Ledger>
     }
 
-    /// Removes staged files that no unfinished stream will publish.
-    fn sweep(&self) -> Result<()> {
+    /// Removes staged files that no unfinished stream will publish. For whoever holds the lock.
+    ///
+    /// # Errors
+    /// `sources_io` and `store_io`.
+    pub fn sweep(&self) -> Result<()> {
         let open: HashSet<_> = self.sources.open_streams(SWEEP_STREAMS_MAX)?.into_iter().collect();
         if open.len() < SWEEP_STREAMS_MAX {
             let removed = self.objects.sweep_staging(&open)?;
@@ -144,8 +147,7 @@ fn lock(root: &Path) -> Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => {
-            let tried =
-                "take the store's lock: another worker is processing in this store; wait for it or use another store";
+            let tried = "take the store's lock: another worker is processing in this store";
             Err(Error::lost("store_locked", tried, "the lock is held"))
         }
         Err(fs::TryLockError::Error(error)) => Err(failed(error)),
@@ -196,9 +198,7 @@ fn pin_key(ledger: &SqliteLedger, name: &str, key: &Key) -> Result<()> {
     if pinned == value {
         return Ok(());
     }
-    let tried = format!(
-        "open a store with keys/{name}: the store was made with another key; put the right one back from the backup"
-    );
+    let tried = format!("open a store with keys/{name}: the store was made with another key");
     Err(Error::damaged("key_other", tried, None))
 }
 

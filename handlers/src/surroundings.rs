@@ -1,5 +1,6 @@
 //! Time and chance as values: the only things that a run takes from nowhere.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The clock and the source of random bytes.
@@ -22,6 +23,12 @@ pub trait Surroundings: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct System;
 
+/// How many random bytes are drawn at once: one call of the operating system serves many nonces.
+const DRAW_BYTES: usize = 4_096;
+
+/// Random bytes drawn ahead; each is given out once.
+static DRAWN: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
 impl Surroundings for System {
     fn now_ms(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -29,6 +36,14 @@ impl Surroundings for System {
     }
 
     fn random(&self, bytes: &mut [u8]) {
-        getrandom::fill(bytes).expect("an operating system without random bytes can run nothing that is secret");
+        let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if drawn.len() < bytes.len() {
+            drawn.resize(DRAW_BYTES.max(bytes.len()), 0);
+            getrandom::fill(drawn.as_mut_slice())
+                .expect("an operating system without random bytes can run nothing that is secret");
+        }
+        let rest = drawn.len() - bytes.len();
+        bytes.copy_from_slice(&drawn[rest..]);
+        drawn.truncate(rest);
     }
 }

@@ -53,6 +53,40 @@ def without_application_segments(frame):
     return b"".join(kept)
 
 
+def without_comments(frame):
+    """Returns a JPEG 2000 code stream (ITU-T T.800 A) without the comments of its main header, those of its tile-part headers
+    blanked, cut after EOC; a JP2 file's code stream; the frame as it is where it is not well-formed."""
+    start = frame.find(b"\xff\x4f\xff\x51")
+    if start < 0:
+        return frame
+    kept, at = [b"\xff\x4f"], start + 2
+    while at + 2 <= len(frame):
+        marker, length = frame[at : at + 2], int.from_bytes(frame[at + 2 : at + 4], "big")
+        if marker == b"\xff\xd9":
+            return b"".join([*kept, marker])
+        if marker == b"\xff\x90":
+            tile_part = int.from_bytes(frame[at + 6 : at + 10], "big")
+            end = at + tile_part if tile_part else frame.rfind(b"\xff\xd9")
+            kept.append(blanked_tile_part(frame[at:end]))
+            at = end
+            continue
+        if marker != b"\xff\x64":
+            kept.append(frame[at : at + 2 + length])
+        at += 2 + length
+    return b"".join(kept)
+
+
+def blanked_tile_part(part):
+    """Returns a tile-part with the content of its comments zeroed: their length is counted in other segments."""
+    part, at = bytearray(part), 12
+    while at + 4 <= len(part) and part[at : at + 2] != b"\xff\x93":
+        length = int.from_bytes(part[at + 2 : at + 4], "big")
+        if part[at : at + 2] == b"\xff\x64":
+            part[at + 4 : at + 2 + length] = bytes(length - 2)
+        at += 2 + length
+    return bytes(part)
+
+
 def end_of_scan(frame, at):
     """Returns where the entropy-coded data end: at the first marker that is no restart. JPEG-LS stuffs a bit, not a byte."""
     while True:
@@ -72,7 +106,11 @@ def frames(dataset):
 
 
 def code_stream(frame, syntax):
-    return without_application_segments(frame) if is_jpeg_1(syntax) else frame.rstrip(b"\0")
+    if is_jpeg_1(syntax):
+        return without_application_segments(frame)
+    if str(syntax).removeprefix(JPEG_PREFIX) in JPEG_2000:
+        return without_comments(frame)
+    return frame.rstrip(b"\0")
 
 
 def differences_encapsulated(given, delivered, syntax):

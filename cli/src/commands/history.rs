@@ -105,10 +105,12 @@ pub(super) fn told(history: &History, style: Style) -> String {
     facts.extend(history.sop_class.as_deref().map(|uid| format!("SOP Class {uid}")));
     let mut text = format!("{}\n", facts.join("  "));
     if let Some(subject) = &history.subject {
-        text.push_str(&style.paint(Tone::Dim, &format!("study {subject}\n")));
+        text.push_str(&style.paint(Tone::Dim, &format!("study {subject}")));
+        text.push('\n');
     }
     if let Some(key) = &history.key {
-        text.push_str(&style.paint(Tone::Dim, &format!("output {key}\n")));
+        text.push_str(&style.paint(Tone::Dim, &format!("output {key}")));
+        text.push('\n');
     }
     text.push_str(&timeline::render(&history.moments, style));
     text.push('\n');

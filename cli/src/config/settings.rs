@@ -39,7 +39,7 @@ pub(crate) static SETTINGS: [Setting; 17] = [
     setting(
         "in_flight_max",
         Form::Number(1, 4096),
-        "128",
+        "40",
         "objects in flight at once, most of them waiting for the ledger",
     ),
     setting("in_flight_mb_max", Form::Number(1, 65_536), "6", "bytes of objects held in memory at once, in MiB"),

@@ -56,6 +56,29 @@ pub(crate) fn write(files: &[DemoFile], dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes sure that `dir` holds the files: those that are not there are written, each whole or not at all. One that is
+/// there with other bytes is no file of the demo: `InvalidData`, and it is left as it is.
+pub(crate) fn ensure(files: &[DemoFile], dir: &Path) -> io::Result<()> {
+    for file in files {
+        let path = dir.join(&file.name);
+        match fs::read(&path) {
+            Ok(bytes) if bytes == file.bytes => continue,
+            Ok(_) => return Err(io::ErrorKind::InvalidData.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let part = path.with_extension("part");
+        let mut target = fs::File::create(&part)?;
+        target.write_all(&file.bytes)?;
+        target.sync_all()?;
+        fs::rename(&part, &path)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,5 +122,18 @@ mod tests {
         }
         let again = write(&files, dir.path()).expect_err("the second time");
         assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn files_that_are_there_stay_and_others_are_told_apart() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let files = studies(SEED);
+        ensure(&files, dir.path()).expect("the first time");
+        fs::remove_file(dir.path().join(&files[3].name)).expect("removed");
+        ensure(&files, dir.path()).expect("the second time");
+        assert_eq!(fs::read(dir.path().join(&files[3].name)).expect("written again"), files[3].bytes);
+        fs::write(dir.path().join(&files[3].name), b"other").expect("changed");
+        assert_eq!(ensure(&files, dir.path()).expect_err("refused").kind(), io::ErrorKind::InvalidData);
+        assert_eq!(fs::read(dir.path().join(&files[3].name)).expect("left"), b"other");
     }
 }

@@ -6,7 +6,6 @@ mod signals;
 mod watch;
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 
 use domain::dicom::deidentify::Profile;
 use domain::dicom::limits::Limits;
@@ -52,7 +51,6 @@ pub(crate) struct Run {
     runner: Runner,
     workers: usize,
     watch: Arc<watch::Watch>,
-    reports: Receiver<Report>,
 }
 
 impl Run {
@@ -70,11 +68,10 @@ impl Run {
         let profile = profile.with_accept_pixels(config.switch("accept_pixels"));
         let pipeline = store::pipeline(&store, profile, limits(config), Arc::new(System))?;
         let intake = IntakeOptions { copy_raw_to: config.switch("copy_raw").then(|| store.raw()) };
-        let (watch, reports) = watch::Watch::new();
-        let watch = Arc::new(watch);
+        let watch = Arc::new(watch::Watch::new());
         let observer = Arc::clone(&watch) as Arc<dyn handlers::runner::report::Observer>;
         let runner = Runner::new(pipeline, bus, run_limits(config), intake, observer);
-        Ok(Self { store, runner, workers: workers(config), watch, reports })
+        Ok(Self { store, runner, workers: workers(config), watch })
     }
 
     /// Lists the files below `paths` without those of the store.
@@ -90,7 +87,7 @@ impl Run {
         timings: bool,
         mut tell: impl FnMut(Report) -> Result<(), Error>,
     ) -> Result<Done, Error> {
-        let Self { store, runner, workers, watch, reports } = self;
+        let Self { store, runner, workers, watch } = self;
         let total = match &task {
             Task::Process(items) => items.len() as u64,
             Task::Put(events) => events.len() as u64,
@@ -103,12 +100,18 @@ impl Run {
         let worker =
             worker.spawn(move || work(runner, workers, task, watch)).map_err(|cause| Error::Threads { cause })?;
         let mut told = Ok(());
-        for report in reports {
-            if told.is_ok() {
-                told = tell(report);
+        while let Some(reports) = steps.next() {
+            for report in reports {
+                if told.is_ok() {
+                    told = tell(report);
+                }
             }
         }
         let summary = worker.join().map_err(|_| panicked());
+        // What interrupted runs left staged is nobody's once every stream has ended; the next start would sweep it too.
+        if let Err(error) = store.sweep() {
+            tracing::warn!(code = error.code(), "could not sweep staging");
+        }
         signals.stop();
         drop(bars);
         let cpu_ms = timings.then(cpu::measure);

@@ -1,8 +1,8 @@
 //! Hears what a run tells. Workers call it, so it counts and sends and waits for nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use domain::ids::StreamId;
 use domain::workflow::Step;
@@ -16,21 +16,47 @@ pub(crate) const STEPS: [Step; 4] = [Step::Ingestion, Step::Validation, Step::De
 /// How many objects entered each of [`STEPS`]; one that is tried again counts again.
 pub(crate) type StepCounts = [u64; STEPS.len()];
 
-/// The observer of a run. The channel is not bounded by itself: a run sends one report for each object, and holds the
+/// Reports that wait until whoever tells them is woken before its time.
+const WAKE_AT: usize = 64;
+/// How long reports wait at most to be told: short for a person, long beside an object.
+const TELL_EVERY: Duration = Duration::from_millis(40);
+
+/// The observer of a run. What it holds is not bounded by itself: a run makes one report for each object, and holds the
 /// list of its items in memory anyway.
 #[derive(Debug)]
 pub(super) struct Watch {
-    reports: Mutex<Option<Sender<Report>>>,
+    heard: Mutex<Heard>,
+    many: Condvar,
     entered: [AtomicU64; STEPS.len()],
     bars: OnceLock<Vec<Bar>>,
 }
 
+/// Reports that nobody has told yet, and whether more may come.
+#[derive(Debug, Default)]
+struct Heard {
+    reports: Vec<Report>,
+    closed: bool,
+}
+
 impl Watch {
-    /// Returns an observer and the reports that it hears.
-    pub(super) fn new() -> (Self, Receiver<Report>) {
-        let (sender, receiver) = mpsc::channel();
+    /// Returns an observer.
+    pub(super) fn new() -> Self {
         let entered = [const { AtomicU64::new(0) }; STEPS.len()];
-        (Self { reports: Mutex::new(Some(sender)), entered, bars: OnceLock::new() }, receiver)
+        Self { heard: Mutex::default(), many: Condvar::new(), entered, bars: OnceLock::new() }
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for reports and returns them, many at a time: waking a thread for each costs as much as recording it.
+    /// `None` when the run has ended and everything was told.
+    pub(super) fn next(&self) -> Option<Vec<Report>> {
+        let quiet = |heard: &mut Heard| !heard.closed && heard.reports.len() < WAKE_AT;
+        let waited = self.many.wait_timeout_while(self.heard(), TELL_EVERY, quiet);
+        let (mut heard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let reports = std::mem::take(&mut heard.reports);
+        if reports.is_empty() && heard.closed { None } else { Some(reports) }
     }
 
     /// Shows a bar for each step; they stand as long as what is returned.
@@ -43,7 +69,8 @@ impl Watch {
 
     /// Ends the reports.
     fn close(&self) {
-        *self.reports.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.heard().closed = true;
+        self.many.notify_all();
     }
 
     /// Returns how many objects entered each step.
@@ -72,9 +99,10 @@ impl Observer for Watch {
     }
 
     fn ended(&self, report: &Report) {
-        if let Some(reports) = &*self.reports.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Nobody hears only if the main thread is gone, and then there is nobody to tell.
-            reports.send(report.clone()).ok();
+        let mut heard = self.heard();
+        heard.reports.push(report.clone());
+        if heard.reports.len() == WAKE_AT {
+            self.many.notify_all();
         }
     }
 }

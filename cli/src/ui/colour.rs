@@ -26,6 +26,7 @@ pub(crate) struct Style {
 
 impl Style {
     /// No colours.
+    #[cfg(test)]
     pub(crate) const PLAIN: Self = Self { colour: false };
 
     /// Returns the style of a stream: colours on a terminal, unless `NO_COLOR` is set (no-color.org) or `TERM` is `dumb`.

@@ -110,12 +110,19 @@ impl Why {
     }
 }
 
+/// The items that ended in one way: how many, and the first of them by number and name.
+#[derive(Debug, Default)]
+struct Group {
+    count: u64,
+    named: Vec<(Option<u64>, String)>,
+}
+
 /// What people are told of a run, collected report by report.
 #[derive(Debug, Default)]
 pub(crate) struct Endings {
     /// Where each item was found, by number from 1; empty unless a person reads along.
     paths: Vec<PathBuf>,
-    groups: BTreeMap<Why, (u64, Vec<(Option<u64>, String)>)>,
+    groups: BTreeMap<Why, Group>,
     studies: BTreeMap<String, u64>,
     repeated: u64,
     already_present: u64,
@@ -136,10 +143,10 @@ impl Endings {
         }
         let Some(why) = Why::of(report) else { return };
         let name = self.name(report);
-        let (count, named) = self.groups.entry(why).or_default();
-        *count += 1;
-        if named.len() < NAMED_MAX {
-            named.push((report.item, name));
+        let group = self.groups.entry(why).or_default();
+        group.count += 1;
+        if group.named.len() < NAMED_MAX {
+            group.named.push((report.item, name));
         }
     }
 
@@ -159,7 +166,7 @@ impl Endings {
     /// Returns what people read: the groups, the studies, and one line of counts.
     pub(crate) fn told(&self, summary: &Summary, style: Style) -> String {
         let mut text = String::new();
-        for (why, (count, named)) in &self.groups {
+        for (why, Group { count, named }) in &self.groups {
             text.push_str(&why.heading(style, *count));
             text.push('\n');
             let mut named: Vec<_> = named.iter().collect();

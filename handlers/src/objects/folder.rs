@@ -24,6 +24,9 @@ pub const FILE_BUCKET: &str = "file";
 /// Folders known to exist are remembered up to this many; beyond it the memory is dropped and built anew.
 const KNOWN_FOLDERS_MAX: usize = 4_096;
 
+/// Stages of one stream that interrupted runs may have left behind.
+const STAGES_MAX: u32 = 1_000;
+
 /// Objects in folders of one store.
 #[derive(Debug)]
 pub struct FolderObjects {
@@ -96,13 +99,21 @@ impl Objects for FolderObjects {
     }
 
     async fn stage(&self, stream: StreamId) -> Result<Box<dyn Staging>> {
-        let mut salt = [0; 4];
-        getrandom::fill(&mut salt).map_err(|error| Error::store("draw a staging name", io::Error::other(error)))?;
-        let name = format!("{stream}-{:08x}", u32::from_be_bytes(salt));
-        let path = self.staging.join(&name);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path);
-        let file = file.map_err(|error| Error::store("create a staged object", error))?;
-        Ok(Box::new(StagedFile { path, name, file, finished: false }))
+        // Numbered, not drawn at random: the same decision then names the same stage. What an earlier run left behind under
+        // a number may be what its entry names, so it is passed over, never written to.
+        for attempt in 0..STAGES_MAX {
+            let name = format!("{stream}-{attempt}");
+            let path = self.staging.join(&name);
+            match OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path) {
+                Ok(file) => return Ok(Box::new(StagedFile { path, name, file, finished: false })),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Error::store("create a staged object", error)),
+            }
+        }
+        Err(Error::broken(
+            "stages_left",
+            format!("stage an object: {STAGES_MAX} earlier stages of stream {stream} were left"),
+        ))
     }
 
     async fn publish(&self, token: &StageToken, key: &OutputKey, digest: Digest) -> Result<Option<Published>> {

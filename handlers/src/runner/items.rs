@@ -19,68 +19,79 @@ pub struct Item {
     pub number: u64,
     /// The canonical absolute path. May name a patient: shown on the operator's own terminal only.
     pub path: PathBuf,
+    /// Its size in bytes when it was listed: how much room it will need. What counts is read when it is opened.
+    pub size_bytes: u64,
     /// Why it cannot be read, if that is known from the walk.
     pub unreadable: Option<io::ErrorKind>,
 }
+
+/// What the walk saw at a path: the size of a file, or why it cannot be read.
+type Found = BTreeMap<OsString, Result<u64, io::ErrorKind>>;
 
 /// Lists the files below `paths`, each once, in byte order. What cannot be listed is an item that is unreadable, so that
 /// nothing is passed over in silence. Links inside a folder are followed to files, not to folders; `except` (the store
 /// itself) is left out.
 pub fn list(paths: &[PathBuf], except: &Path) -> Vec<Item> {
     let except = except.canonicalize().unwrap_or_else(|_| except.to_owned());
-    let mut found: BTreeMap<OsString, Option<io::ErrorKind>> = BTreeMap::new();
+    let mut found = Found::new();
     for path in paths {
         match path.canonicalize() {
-            Err(error) => note(&mut found, path, Some(error.kind())),
+            Err(error) => note(&mut found, path, Err(error.kind())),
             Ok(path) => walk(&path, &except, &mut found),
         }
     }
     let numbered = (1..).zip(found);
-    numbered.map(|(number, (path, unreadable))| Item { number, path: path.into(), unreadable }).collect()
+    let item = |(number, (path, seen)): (u64, (OsString, Result<u64, io::ErrorKind>))| Item {
+        number,
+        path: path.into(),
+        size_bytes: seen.unwrap_or_default(),
+        unreadable: seen.err(),
+    };
+    numbered.map(item).collect()
 }
 
-fn note(found: &mut BTreeMap<OsString, Option<io::ErrorKind>>, path: &Path, unreadable: Option<io::ErrorKind>) {
+fn note(found: &mut Found, path: &Path, seen: Result<u64, io::ErrorKind>) {
     if found.len() < ITEMS_MAX {
-        found.insert(path.as_os_str().to_owned(), unreadable);
+        found.insert(path.as_os_str().to_owned(), seen);
     }
 }
 
-fn walk(start: &Path, except: &Path, found: &mut BTreeMap<OsString, Option<io::ErrorKind>>) {
+fn walk(start: &Path, except: &Path, found: &mut Found) {
     let mut folders = vec![(start.to_owned(), 0)];
     while let Some((path, depth)) = folders.pop() {
         if path == except {
             continue;
         }
         match fs::symlink_metadata(&path) {
-            Err(error) => note(found, &path, Some(error.kind())),
+            Err(error) => note(found, &path, Err(error.kind())),
             Ok(meta) if meta.is_dir() && depth >= FOLDER_DEPTH_MAX => {
-                note(found, &path, Some(io::ErrorKind::QuotaExceeded));
+                note(found, &path, Err(io::ErrorKind::QuotaExceeded));
             }
             Ok(meta) if meta.is_dir() => match fs::read_dir(&path) {
-                Err(error) => note(found, &path, Some(error.kind())),
+                Err(error) => note(found, &path, Err(error.kind())),
                 Ok(entries) => {
                     for entry in entries {
                         match entry {
                             Ok(entry) => folders.push((entry.path(), depth + 1)),
-                            Err(error) => note(found, &path, Some(error.kind())),
+                            Err(error) => note(found, &path, Err(error.kind())),
                         }
                     }
                 }
             },
             Ok(meta) if meta.is_symlink() => follow(&path, found),
-            Ok(meta) if meta.is_file() => note(found, &path, None),
-            Ok(_) => note(found, &path, Some(io::ErrorKind::InvalidInput)),
+            Ok(meta) if meta.is_file() => note(found, &path, Ok(meta.len())),
+            Ok(_) => note(found, &path, Err(io::ErrorKind::InvalidInput)),
         }
     }
 }
 
 /// A link to a file stands for that file; a link to a folder could leave the tree or turn in a circle.
-fn follow(link: &Path, found: &mut BTreeMap<OsString, Option<io::ErrorKind>>) {
-    match link.canonicalize() {
-        Ok(target) if target.is_file() => note(found, &target, None),
-        Ok(target) if target.is_dir() => {}
-        Ok(_) => note(found, link, Some(io::ErrorKind::InvalidInput)),
-        Err(error) => note(found, link, Some(error.kind())),
+fn follow(link: &Path, found: &mut Found) {
+    match link.canonicalize().and_then(|target| Ok((fs::metadata(&target)?, target))) {
+        Ok((meta, target)) if meta.is_file() => note(found, &target, Ok(meta.len())),
+        Ok((meta, _)) if meta.is_dir() => {}
+        Ok(_) => note(found, link, Err(io::ErrorKind::InvalidInput)),
+        Err(error) => note(found, link, Err(error.kind())),
     }
 }
 

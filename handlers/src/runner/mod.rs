@@ -46,7 +46,7 @@ pub struct RunLimits {
 
 impl Default for RunLimits {
     fn default() -> Self {
-        Self { in_flight_max: 128, in_flight_bytes_max: 6 << 20, retry_delay_ms_max: 500 }
+        Self { in_flight_max: 40, in_flight_bytes_max: 6 << 20, retry_delay_ms_max: 500 }
     }
 }
 
@@ -215,7 +215,8 @@ impl Runner {
     ) -> Report {
         let step = self.started_step(&work, &opened_by);
         let end = match step {
-            Some(step) if !self.stops() => {
+            // What has ended keeps its verdict: no step is due, and none is shown as work.
+            Some(step) if !self.stops() && work.upload.ended().is_none() => {
                 self.walk(&mut work, step, Turn { turnstile: &self.shared.turnstile, place }).await
             }
             _ => Ok(()),
