@@ -63,9 +63,7 @@ impl Scanner {
     pub(super) fn data_set(&mut self, window: Window<'_>) -> Result<(), Stop> {
         // Bounded: each turn moves the position or closes a frame.
         while self.phase == Phase::DataSet {
-            if self.stack.last().is_none_or(|top| top.kind == Kind::Item) {
-                self.leaves(window);
-            }
+            self.plain(window);
             let Some(top) = self.stack.last().copied() else {
                 self.top_level(window)?;
                 continue;

@@ -9,7 +9,8 @@ mod build;
 mod dictionary;
 mod elements;
 mod fragments;
-mod leaves;
+
+mod plain;
 mod sequences;
 mod slice;
 mod start;

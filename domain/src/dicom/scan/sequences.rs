@@ -72,7 +72,14 @@ impl Scanner {
         Ok(())
     }
 
-    fn open(&mut self, header: &Header, kind: Kind, defined: bool, limit: u64, encoding: Encoding) -> Result<(), Stop> {
+    pub(super) fn open(
+        &mut self,
+        header: &Header,
+        kind: Kind,
+        defined: bool,
+        limit: u64,
+        encoding: Encoding,
+    ) -> Result<(), Stop> {
         // Sequences and items alternate on the stack.
         if kind != Kind::Item && self.stack.len() / 2 >= self.limits.nesting_max as usize {
             return Err(Rejection::new(Reason::Depth, "sequences nest too deep").at_offset(header.start).into());
