@@ -56,9 +56,7 @@ const TRIGGERS: &[&str] = &[
 
 /// `Doe^Jane`, `Dr Doe`, `Doe, Jane`, and words after which a name or number comes.
 fn has_name_form(original: &str, folded: &[u8], strictness: Strictness) -> bool {
-    // Between digits a caret raises an isotope's number, as SNOMED CT spells it: ^18^Fluorine.
-    let letter = |byte: u8| is_word(byte) && !byte.is_ascii_digit();
-    let caret = folded.windows(3).any(|three| three[1] == b'^' && letter(three[0]) && letter(three[2]));
+    let caret = memchr::memchr_iter(b'^', folded).any(|at| is_name_caret(folded, at));
     if caret || titled(original) {
         return true;
     }
@@ -68,6 +66,17 @@ fn has_name_form(original: &str, folded: &[u8], strictness: Strictness) -> bool 
     let mut words = folded.split(|&byte| !is_word(byte));
     words.any(|word| std::str::from_utf8(word).is_ok_and(|word| TRIGGERS.binary_search(&word).is_ok()))
         || surname_comma_forename(original)
+}
+
+/// Whether the caret at `at` parts the components of a name. Carets also raise an isotope's number, as SNOMED CT spells it:
+/// `^99m^Technetium`, `Fluorodeoxyglucose F^18^`.
+fn is_name_caret(folded: &[u8], at: usize) -> bool {
+    let letter = |byte: Option<&u8>| byte.is_some_and(|&byte| is_word(byte) && !byte.is_ascii_digit());
+    if !letter(folded.get(at + 1)) || at == 0 || !is_word(folded[at - 1]) {
+        return false;
+    }
+    let begins = folded[..at].iter().rposition(|&byte| !is_word(byte)).map_or(0, |before| before + 1);
+    !(folded[begins].is_ascii_digit() && begins > 0 && folded[begins - 1] == b'^')
 }
 
 /// `Dr Doe`, `Mr. Doe`: with that very case, since DR and MR are modalities.
