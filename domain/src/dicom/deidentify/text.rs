@@ -56,7 +56,7 @@ const TRIGGERS: &[&str] = &[
 
 /// `Doe^Jane`, `Dr Doe`, `Doe, Jane`, and words after which a name or number comes.
 fn has_name_form(original: &str, folded: &[u8], strictness: Strictness) -> bool {
-    let caret = folded.windows(3).any(|three| three[1] == b'^' && is_word(three[0]) && is_word(three[2]));
+    let caret = memchr::memchr_iter(b'^', folded).any(|at| is_name_caret(folded, at));
     if caret || titled(original) {
         return true;
     }
@@ -66,6 +66,17 @@ fn has_name_form(original: &str, folded: &[u8], strictness: Strictness) -> bool 
     let mut words = folded.split(|&byte| !is_word(byte));
     words.any(|word| std::str::from_utf8(word).is_ok_and(|word| TRIGGERS.binary_search(&word).is_ok()))
         || surname_comma_forename(original)
+}
+
+/// Whether the caret at `at` parts the components of a name. Carets also raise an isotope's number, as SNOMED CT spells it:
+/// `^99m^Technetium`, `Fluorodeoxyglucose F^18^`.
+fn is_name_caret(folded: &[u8], at: usize) -> bool {
+    let letter = |byte: Option<&u8>| byte.is_some_and(|&byte| is_word(byte) && !byte.is_ascii_digit());
+    if !letter(folded.get(at + 1)) || at == 0 || !is_word(folded[at - 1]) {
+        return false;
+    }
+    let begins = folded[..at].iter().rposition(|&byte| !is_word(byte)).map_or(0, |before| before + 1);
+    !(folded[begins].is_ascii_digit() && begins > 0 && folded[begins - 1] == b'^')
 }
 
 /// `Dr Doe`, `Mr. Doe`: with that very case, since DR and MR are modalities.
@@ -318,9 +329,14 @@ mod tests {
 
     #[test]
     fn meanings_of_public_codes_stay() {
-        for text in ["Patient", "Physician", "Imaging Measurement Report", "Mother of fetus", "mm"] {
+        let isotopes = ["^18^Fluorine", "Fluorodeoxyglucose F^18^", "^99m^Technetium"];
+        for text in
+            ["Patient", "Physician", "Imaging Measurement Report", "Mother of fetus", "mm"].iter().chain(&isotopes)
+        {
             assert!(!tells_of(text, Strictness::CodeMeaning), "{text}");
         }
-        assert!(tells_of("Nodule 2016-05-17", Strictness::CodeMeaning));
+        for text in ["Nodule 2016-05-17", "Doe^Jane", "Name of Müller^Åsa"] {
+            assert!(tells_of(text, Strictness::CodeMeaning), "{text}");
+        }
     }
 }
