@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,7 +30,27 @@ pub(super) type Answer = Result<Appended, Error>;
 pub(super) struct Job {
     pub(super) tip: Tip,
     pub(super) prepared: Prepared,
-    pub(super) answer: oneshot::Sender<Answer>,
+    pub(super) answer: oneshot::Sender<Told>,
+}
+
+/// An answer, and those of the batch that are not yet given.
+pub(super) type Told = (Answer, Arc<Untold>);
+
+/// The answers of one batch on their way. The thread gives them all; a waiter that is woken meanwhile helps it, so that a
+/// thread with many waiters is woken from outside once and not for each. Nobody depends on the help.
+#[derive(Debug)]
+pub(super) struct Untold(Mutex<std::vec::IntoIter<(oneshot::Sender<Told>, Answer)>>);
+
+impl Untold {
+    fn tell(self: &Arc<Self>) {
+        // Ends with the batch. Nothing can panic while the lock is held.
+        loop {
+            let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((waiter, answer)) = next else { return };
+            // Nobody waits if the caller dropped its future; what stands, stands all the same.
+            let _ = waiter.send((answer, Arc::clone(self)));
+        }
+    }
 }
 
 /// The running thread. Dropping it commits what is queued, closes the store and waits for that.
@@ -58,7 +79,9 @@ impl Committer {
             return Err(Error::Unavailable { source: Some("too many appends wait, or the store is closed".into()) });
         }
         // The entry may be written from here on, whether or not anybody waits. A thread that died cannot say if it was.
-        answered.await.unwrap_or(Err(Error::Unknown { cause: None }))
+        let Ok((answer, untold)) = answered.await else { return Err(Error::Unknown { cause: None }) };
+        untold.tell();
+        answer
     }
 }
 
@@ -115,22 +138,14 @@ impl Writer {
     }
 
     fn answer(&mut self, batch: &mut Vec<Job>) {
-        match self.commit(batch) {
-            Ok(answers) => {
-                for (job, answer) in batch.drain(..).zip(answers) {
-                    // Nobody waits if the caller dropped its future; the entry stands all the same.
-                    let _ = job.answer.send(answer);
-                }
-            }
-            Err(failure) => {
-                // Closing rolls back what was begun. The next batch opens the store anew and reads its head again, so
-                // nothing that this connection believed is built on.
-                self.connection = None;
-                for job in batch.drain(..) {
-                    let _ = job.answer.send(Err(failure.for_one()));
-                }
-            }
-        }
+        let answers = self.commit(batch).unwrap_or_else(|failure| {
+            // Closing rolls back what was begun. The next batch opens the store anew and reads its head again, so
+            // nothing that this connection believed is built on.
+            self.connection = None;
+            batch.iter().map(|_| Err(failure.for_one())).collect()
+        });
+        let waiters = batch.drain(..).map(|job| job.answer);
+        Arc::new(Untold(Mutex::new(waiters.zip(answers).collect::<Vec<_>>().into_iter()))).tell();
     }
 
     fn commit(&mut self, batch: &[Job]) -> Result<Vec<Answer>, Failure> {
@@ -341,7 +356,7 @@ mod tests {
         Writer { connection: Some(create(&path, &origin).expect("created")), known: None, path, origin }
     }
 
-    fn job(writer: &Writer, n: u8) -> (Job, oneshot::Receiver<Answer>) {
+    fn job(writer: &Writer, n: u8) -> (Job, oneshot::Receiver<Told>) {
         let decision = Decision {
             decision_id: uuid::Uuid::from_u128(u128::from(n)),
             types: EventTypes::new(&["a.thing.v1"]).expect("types"),
@@ -357,7 +372,7 @@ mod tests {
     fn answers(writer: &mut Writer, from: u8, count: u8) -> Vec<Answer> {
         let (mut batch, answered): (Vec<Job>, Vec<_>) = (from..from + count).map(|n| job(writer, n)).unzip();
         writer.answer(&mut batch);
-        answered.into_iter().map(|mut answered| answered.try_recv().expect("everyone is answered")).collect()
+        answered.into_iter().map(|mut answered| answered.try_recv().expect("everyone is answered").0).collect()
     }
 
     #[test]
@@ -400,10 +415,10 @@ mod tests {
         let (same, mut got_same) = job(&writer, 1);
         let (last, mut got_last) = job(&writer, 2);
         writer.answer(&mut vec![first, lost, same, last]);
-        assert!(matches!(got_first.try_recv(), Ok(Ok(Appended::New(_)))));
-        assert!(matches!(got_lost.try_recv(), Ok(Err(Error::Conflict { seq: 0, .. }))));
-        assert!(matches!(got_same.try_recv(), Ok(Ok(Appended::Already(_)))));
-        assert!(matches!(got_last.try_recv(), Ok(Ok(Appended::New(_)))));
+        assert!(matches!(got_first.try_recv(), Ok((Ok(Appended::New(_)), _))));
+        assert!(matches!(got_lost.try_recv(), Ok((Err(Error::Conflict { seq: 0, .. }), _))));
+        assert!(matches!(got_same.try_recv(), Ok((Ok(Appended::Already(_)), _))));
+        assert!(matches!(got_last.try_recv(), Ok((Ok(Appended::New(_)), _))));
         assert_eq!(head(writer.connection.as_ref().expect("open")).expect("a head").size, 2);
     }
 }
