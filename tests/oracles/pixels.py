@@ -71,8 +71,40 @@ def frames(dataset):
     return list(generate_frames(dataset.PixelData, number_of_frames=count))
 
 
+def unboxed(frame):
+    """Returns the code stream of a JP2 file (ITU-T T.800 Annex I), which DICOM does not want around it; other frames as they are."""
+    at = 0
+    while frame[4:8] == b"jP  " and at + 8 <= len(frame):
+        length, kind, header = int.from_bytes(frame[at : at + 4], "big"), frame[at + 4 : at + 8], 8
+        if length == 1:
+            length, header = int.from_bytes(frame[at + 8 : at + 16], "big"), 16
+        end = at + length if length else len(frame)
+        if kind == b"jp2c":
+            return frame[at + header : end]
+        at = max(end, at + header)
+    return frame
+
+
+def without_comments(frame):
+    """Returns a JPEG 2000 code stream without the COM segments of its main header (T.800 A.9.2), cut after its EOC."""
+    stream = unboxed(frame)
+    if stream[:2] != b"\xff\x4f":
+        return frame
+    kept, at = [b"\xff\x4f"], 2
+    while at + 4 <= len(stream) and stream[at : at + 2] != b"\xff\x90":
+        end = at + 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
+        if stream[at : at + 2] != b"\xff\x64":
+            kept.append(stream[at:end])
+        at = end
+    eoc = stream.rfind(b"\xff\xd9")
+    # Behind EOC stands padding, which some encoders write as FF.
+    return b"".join([*kept, stream[at : eoc + 2 if eoc > at else None]])
+
+
 def code_stream(frame, syntax):
-    return without_application_segments(frame) if is_jpeg_1(syntax) else frame.rstrip(b"\0")
+    if is_jpeg_1(syntax):
+        return without_application_segments(frame)
+    return without_comments(frame) if str(syntax).removeprefix(JPEG_PREFIX) in JPEG_2000 else frame
 
 
 def differences_encapsulated(given, delivered, syntax):
