@@ -282,7 +282,7 @@ pub fn scan_and_check(bytes: &[u8], size: usize) -> Result<Skeleton, Rejection> 
     assert!(verdict == scan_in_windows(bytes, size), "windows of {size} bytes change the verdict");
     let skeleton = verdict?;
     for (index, element) in skeleton.elements.iter().enumerate() {
-        assert!(element.start < element.value && element.value + element.len <= skeleton.data_set_end);
+        assert!(element.start() < element.value && element.value + element.len <= skeleton.data_set_end);
         assert!(element.end as usize > index && element.end as usize <= skeleton.elements.len());
     }
     assert!(skeleton.data_set <= skeleton.data_set_end && skeleton.data_set_end <= skeleton.len);

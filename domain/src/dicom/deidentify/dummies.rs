@@ -37,6 +37,9 @@ pub(super) fn element(writer: &mut Writer, tag: Tag, vr: VR, items: Option<Tree>
         (0x0040, 0xA730) => content(writer, tag),
         (0x0070, 0x0001) => graphic_annotation(writer, tag, source),
         (0x0042, 0x0011) => writer.element(tag, VR::OB, document(source)),
+        // Long Code Value is for codes that Code Value has no room for (PS3.3 8.1); frames are counted from 1.
+        (0x0008, 0x0119) => writer.element(tag, vr, b"ANONYMIZED LONG CODE VALUE"),
+        (0x0008, 0x1160) => writer.element(tag, vr, b"1"),
         (0x0008, 0x0201) => writer.element(tag, vr, b"+0000"),
         _ if vr == VR::SQ => sequence(writer, tag, items, 0),
         _ => writer.element(tag, vr, value(vr)),

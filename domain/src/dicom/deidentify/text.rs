@@ -56,7 +56,9 @@ const TRIGGERS: &[&str] = &[
 
 /// `Doe^Jane`, `Dr Doe`, `Doe, Jane`, and words after which a name or number comes.
 fn has_name_form(original: &str, folded: &[u8], strictness: Strictness) -> bool {
-    let caret = folded.windows(3).any(|three| three[1] == b'^' && is_word(three[0]) && is_word(three[2]));
+    // Between digits a caret raises an isotope's number, as SNOMED CT spells it: ^18^Fluorine.
+    let letter = |byte: u8| is_word(byte) && !byte.is_ascii_digit();
+    let caret = folded.windows(3).any(|three| three[1] == b'^' && letter(three[0]) && letter(three[2]));
     if caret || titled(original) {
         return true;
     }
@@ -318,9 +320,14 @@ mod tests {
 
     #[test]
     fn meanings_of_public_codes_stay() {
-        for text in ["Patient", "Physician", "Imaging Measurement Report", "Mother of fetus", "mm"] {
+        let isotopes = ["^18^Fluorine", "Fluorodeoxyglucose F^18^", "^99m^Technetium"];
+        for text in
+            ["Patient", "Physician", "Imaging Measurement Report", "Mother of fetus", "mm"].iter().chain(&isotopes)
+        {
             assert!(!tells_of(text, Strictness::CodeMeaning), "{text}");
         }
-        assert!(tells_of("Nodule 2016-05-17", Strictness::CodeMeaning));
+        for text in ["Nodule 2016-05-17", "Doe^Jane", "Name of Müller^Åsa"] {
+            assert!(tells_of(text, Strictness::CodeMeaning), "{text}");
+        }
     }
 }

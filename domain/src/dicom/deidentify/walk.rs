@@ -26,6 +26,7 @@ use crate::{Phi, Reason, Rejection};
 
 const PATIENT_NAME: Tag = Tag(0x0010, 0x0010);
 const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
+const PERFORMED_STEP: Tag = Tag(0x0008, 0x1111);
 const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 /// What the profile itself puts in at the top level, ascending.
 const OURS: [Tag; 4] = [Tag(0x0012, 0x0062), Tag(0x0012, 0x0063), Tag(0x0012, 0x0064), Tag(0x0028, 0x0303)];
@@ -48,7 +49,8 @@ fn resolve(action: Action, ty: Option<Type>) -> Resolved {
         // Where the IOD demands the attribute in every case, removing it would make the object invalid: its value goes all the same.
         Action::Remove => match ty {
             Some(Type::One) => Resolved::Dummy,
-            Some(Type::Two) => Resolved::Empty,
+            // Empty says no more than absent, and never breaks the condition of a Type 2C.
+            Some(Type::Two | Type::TwoC) => Resolved::Empty,
             _ => Resolved::Remove,
         },
         Action::Dummy => Resolved::Dummy,
@@ -123,6 +125,8 @@ pub(super) struct Walk<'a> {
     /// Levels are sorted by tag if the scan noted that some are not.
     sort: bool,
     layout: Option<Layout<'a>>,
+    /// Whether the object has the Common Instance Reference Module (PS3.3 C.12.2).
+    lists_references: bool,
     /// Set where the object turns out to be one that cannot be de-identified.
     refused: Option<Rejection>,
 }
@@ -153,6 +157,7 @@ pub(super) fn run(
         new_patient_id: keys.new_patient_id(&identity.patient),
         sort,
         layout: skeleton.encapsulated.as_ref().map(Layout::new),
+        lists_references: [0x1115, 0x1200].into_iter().any(|at| skeleton.find(None, Tag(0x0008, at)).is_some()),
         refused: None,
     };
     let new_sop_instance_uid = walk.map_text(identity.sop_instance_uid.expose());
@@ -262,6 +267,8 @@ impl<'a> Walk<'a> {
             self.by_row(index, &element, row, level);
         } else if tag.group() & 0xFF00 == 0x6000 {
             self.remove(level, tag, Rule::General("overlay"));
+        } else if speaks_of_what_is_gone(tag) {
+            self.remove(level, tag, Rule::General("withheld"));
         } else if is_withheld(tag) {
             match level.node.find(tag) {
                 Some(listed) => self.fall_back(&element, listed, level, "withheld"),
@@ -293,7 +300,14 @@ impl<'a> Walk<'a> {
         if tag == PATIENT_ID && self.patient_id(element, level) {
             return self.book.note(level.path, tag, Done::Mapped, rule);
         }
-        let resolved = resolve(row.action, ty);
+        let mut resolved = resolve(row.action, ty);
+        // The items of a performed step hold nothing but a class and an instance: mapped they are the dummy, and stay the same in
+        // every object. Where the object lists what it refers to by series, the references belong to its conformance.
+        let mapped = tag == PERFORMED_STEP && resolved == Resolved::Dummy
+            || row.action == Action::RemoveOrEmptyOrUids && self.lists_references;
+        if mapped && matches!(element.content, Content::Sequence) {
+            resolved = Resolved::Items;
+        }
         let empty = element.len == 0 && !matches!(element.content, Content::Fragments);
         match resolved {
             Resolved::Remove => self.remove(level, tag, rule),
@@ -405,7 +419,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let class = std::str::from_utf8(uid).is_ok_and(|uid| is_well_formed_uid(uid) && !self.is_own(uid));
-            if class && names_a_class(element.tag) {
+            if class && names_a_class(element.tag) && !tells_of_an_instance(uid) {
                 value.extend_from_slice(uid);
                 continue;
             }
@@ -595,6 +609,17 @@ fn is_withheld(tag: Tag) -> bool {
         0x4FFE_0001,
     ];
     WITHHELD.binary_search(&(u32::from(tag.group()) << 16 | u32::from(tag.element()))).is_ok()
+}
+
+/// Attributes that may stand only beside one that always goes: the calendar of a date of birth, what somebody responsible is.
+const fn speaks_of_what_is_gone(tag: Tag) -> bool {
+    matches!(tag, Tag(0x0010, 0x0035 | 0x2298))
+}
+
+/// Whether a UID where a class belongs holds a number long enough for a day, a serial or an instance: no scheme's or class's
+/// UID does, not even a maker's own.
+fn tells_of_an_instance(uid: &[u8]) -> bool {
+    uid.split(|&byte| byte == b'.').any(|component| component.len() >= 8)
 }
 
 /// UIDs that name a class, a syntax or a coding scheme: they say what a thing is, not whose.

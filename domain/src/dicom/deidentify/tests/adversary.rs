@@ -186,3 +186,71 @@ fn codes_of_public_schemes_stay_and_others_lose_their_meaning() {
     assert_eq!(code("99LOCAL", "LINDQVIST", "CT chest"), (false, false));
     assert_eq!(code("99LOCAL", "4711471147", "CT chest"), (false, false));
 }
+
+const MG: &str = "1.2.840.10008.5.1.4.1.1.1.2";
+
+/// Returns a sequence of one item that refers to an instance of that class.
+fn reference(tag: (u16, u16), class: &str, instance: &str) -> Part {
+    let item = [text((0x0008, 0x1150), VR::UI, class), text((0x0008, 0x1155), VR::UI, instance)];
+    (Tag(tag.0, tag.1), VR::SQ, data_set(Encoding::EXPLICIT_LE, &item))
+}
+
+#[test]
+fn a_uid_with_a_day_or_a_serial_in_it_is_mapped_where_a_class_belongs() {
+    let instance = "1.2.826.0.1.77.20040318.3";
+    let (output, _, _) = run_parts(&object(CT, &[reference((0x0008, 0x1140), instance, instance)]));
+    assert!(!contains(&output, b"20040318"));
+    for class in ["1.2.840.113619.4.26", "1.3.12.2.1107.5.9.1", "1.2.840.10008.5.1.4.1.1.2"] {
+        let (output, _, _) = run_parts(&object(CT, &[reference((0x0008, 0x1140), class, instance)]));
+        assert!(contains(&output, class.as_bytes()), "{class}");
+    }
+}
+
+#[test]
+fn references_stay_mapped_where_the_object_lists_them_by_series() {
+    let instance = "1.2.826.0.1.77.20040318.3";
+    let image = || reference((0x0008, 0x1140), CT, instance);
+    let series =
+        (Tag(0x0008, 0x1115), VR::SQ, data_set(Encoding::EXPLICIT_LE, &[text((0x0020, 0x000E), VR::UI, "1.2.3")]));
+    let stays = |parts: &[Part]| {
+        let (output, out, _) = run_parts(&object(MG, parts));
+        assert!(!contains(&output, instance.as_bytes()));
+        out.find(None, Tag(0x0008, 0x1140)).is_some_and(|at| out.children(Some(at)).count() == 1)
+    };
+    assert!(stays(&[series, image()]));
+    assert!(!stays(&[image()]), "Type 3 in mammography, X/Z/U* in the table");
+}
+
+#[test]
+fn performed_steps_of_two_objects_do_not_become_one() {
+    let step = |instance| {
+        let (_, out, _) = run_parts(&object(MG, &[reference((0x0008, 0x1111), "1.2.840.10008.3.1.2.3.3", instance)]));
+        let item = out.children(out.find(None, Tag(0x0008, 0x1111))).next().unwrap();
+        let at = out.find(Some(item), Tag(0x0008, 0x1155)).unwrap();
+        out.bytes(&out.elements[at]).unwrap().to_vec()
+    };
+    assert_eq!(step("1.2.3.4"), step("1.2.3.4"));
+    assert_ne!(step("1.2.3.4"), step("1.2.3.5"));
+}
+
+#[test]
+fn what_may_stand_only_beside_a_removed_attribute_goes_with_it() {
+    let (_, out, _) = run_parts(&described(text((0x0010, 0x0035), VR::CS, "HEBREW")));
+    assert!(out.find(None, Tag(0x0010, 0x0035)).is_none());
+    let person = text((0x0010, 0x2297), VR::PN, "Hathersage^Tess");
+    let (_, out, _) = run_parts(&object(CT, &[person, text((0x0010, 0x2298), VR::CS, "OWNER")]));
+    assert!(out.find(None, Tag(0x0010, 0x2298)).is_none());
+    assert_eq!(value_of(&out, (0x0010, 0x2297)).as_deref(), Some(""), "2C: of an animal somebody must be responsible");
+}
+
+#[test]
+fn dummies_obey_more_than_their_vr() {
+    let code = [
+        text((0x0008, 0x0102), VR::SH, "99LOCAL"),
+        text((0x0008, 0x0104), VR::LO, "for Exemplar"),
+        text((0x0008, 0x0119), VR::UC, "Exemplar needs a long code value"),
+    ];
+    let part = (Tag(0x0008, 0x2218), VR::SQ, data_set(Encoding::EXPLICIT_LE, &code));
+    let (output, _, _) = run_parts(&object(CT, &[part]));
+    assert!(contains(&output, b"ANONYMIZED LONG CODE VALUE"), "longer than Code Value has room for");
+}
