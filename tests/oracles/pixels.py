@@ -53,6 +53,40 @@ def without_application_segments(frame):
     return b"".join(kept)
 
 
+def without_comments(frame):
+    """Returns a JPEG 2000 code stream (ITU-T T.800 A) without the comments of its main header, those of its tile-part headers
+    blanked, cut after EOC; a JP2 file's code stream; the frame as it is where it is not well-formed."""
+    start = frame.find(b"\xff\x4f\xff\x51")
+    if start < 0:
+        return frame
+    kept, at = [b"\xff\x4f"], start + 2
+    while at + 2 <= len(frame):
+        marker, length = frame[at : at + 2], int.from_bytes(frame[at + 2 : at + 4], "big")
+        if marker == b"\xff\xd9":
+            return b"".join([*kept, marker])
+        if marker == b"\xff\x90":
+            tile_part = int.from_bytes(frame[at + 6 : at + 10], "big")
+            end = at + tile_part if tile_part else frame.rfind(b"\xff\xd9")
+            kept.append(blanked_tile_part(frame[at:end]))
+            at = end
+            continue
+        if marker != b"\xff\x64":
+            kept.append(frame[at : at + 2 + length])
+        at += 2 + length
+    return b"".join(kept)
+
+
+def blanked_tile_part(part):
+    """Returns a tile-part with the content of its comments zeroed: their length is counted in other segments."""
+    part, at = bytearray(part), 12
+    while at + 4 <= len(part) and part[at : at + 2] != b"\xff\x93":
+        length = int.from_bytes(part[at + 2 : at + 4], "big")
+        if part[at : at + 2] == b"\xff\x64":
+            part[at + 4 : at + 2 + length] = bytes(length - 2)
+        at += 2 + length
+    return bytes(part)
+
+
 def end_of_scan(frame, at):
     """Returns where the entropy-coded data end: at the first marker that is no restart. JPEG-LS stuffs a bit, not a byte."""
     while True:
@@ -71,40 +105,12 @@ def frames(dataset):
     return list(generate_frames(dataset.PixelData, number_of_frames=count))
 
 
-def unboxed(frame):
-    """Returns the code stream of a JP2 file (ITU-T T.800 Annex I), which DICOM does not want around it; other frames as they are."""
-    at = 0
-    while frame[4:8] == b"jP  " and at + 8 <= len(frame):
-        length, kind, header = int.from_bytes(frame[at : at + 4], "big"), frame[at + 4 : at + 8], 8
-        if length == 1:
-            length, header = int.from_bytes(frame[at + 8 : at + 16], "big"), 16
-        end = at + length if length else len(frame)
-        if kind == b"jp2c":
-            return frame[at + header : end]
-        at = max(end, at + header)
-    return frame
-
-
-def without_comments(frame):
-    """Returns a JPEG 2000 code stream without the COM segments of its main header (T.800 A.9.2), cut after its EOC."""
-    stream = unboxed(frame)
-    if stream[:2] != b"\xff\x4f":
-        return frame
-    kept, at = [b"\xff\x4f"], 2
-    while at + 4 <= len(stream) and stream[at : at + 2] != b"\xff\x90":
-        end = at + 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
-        if stream[at : at + 2] != b"\xff\x64":
-            kept.append(stream[at:end])
-        at = end
-    eoc = stream.rfind(b"\xff\xd9")
-    # Behind EOC stands padding, which some encoders write as FF.
-    return b"".join([*kept, stream[at : eoc + 2 if eoc > at else None]])
-
-
 def code_stream(frame, syntax):
     if is_jpeg_1(syntax):
         return without_application_segments(frame)
-    return without_comments(frame) if str(syntax).removeprefix(JPEG_PREFIX) in JPEG_2000 else frame
+    if str(syntax).removeprefix(JPEG_PREFIX) in JPEG_2000:
+        return without_comments(frame)
+    return frame.rstrip(b"\0")
 
 
 def differences_encapsulated(given, delivered, syntax):
