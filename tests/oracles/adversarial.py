@@ -222,7 +222,10 @@ class Run:
 
 # Attributes without a row that go by what they are: days in other calendars, numbers of devices and owners, where the time came
 # from, who authorised, and what speaks of private attributes and signatures.
-WITHHELD = {0x00100033, 0x00100034, 0x00100035, 0x00102295, 0x00102298, 0x00181003, 0x00181006, 0x00181801, 0x00181803, 0x01000424, 0x01000426}
+WITHHELD = {
+    *(0x00100033, 0x00100034, 0x00100035, 0x00102295, 0x00102298),
+    *(0x00181003, 0x00181006, 0x00181801, 0x00181803, 0x01000424, 0x01000426),
+}
 
 
 def withheld(tag):
@@ -271,11 +274,12 @@ def write(case):
         meta.PrivateInformationCreatorUID, meta.PrivateInformation = p.uid_root + ".8", p.surname.encode(p.codec, "replace")
     ds.preamble = (p.surname.encode(p.codec, "replace") + b" " + p.id.encode()).ljust(128, b"\0")[:128]
     ds.save_as(case.path, enforce_file_format=True)
-    if rng.random() < 0.3 and case.syntax != objects.DEFLATED and case.kind != "pdf":
-        trailing = f"{p.surname} {p.id} {p.phone}".encode(p.codec, "replace")
+    trailing = f"{p.surname} {p.id} {p.phone}".encode(p.codec, "replace")
+    if rng.random() < 0.3 and case.syntax not in (objects.DEFLATED, objects.BIG) and case.kind != "pdf" and 0xFFFCFFFC not in ds:
+        trailing += b" " * (len(trailing) % 2)
+        vr = b"OB\0\0" if case.syntax != objects.IMPLICIT else b""
         with case.path.open("ab") as file:
-            file.write(b"\xfc\xff\xfc\xff" + (b"OB\0\0" if case.syntax != objects.IMPLICIT else b"") + len(trailing + b" " * (len(trailing) % 2)).to_bytes(4, "big" if case.syntax == objects.BIG else "little")
-                       + trailing + b" " * (len(trailing) % 2)) if case.syntax != objects.BIG and 0xFFFCFFFC not in ds else None
+            file.write(b"\xfc\xff\xfc\xff" + vr + len(trailing).to_bytes(4, "little") + trailing)
 
 
 def processed(options, folder, store):

@@ -1,5 +1,7 @@
 //! A writer of data sets for tests: right ones in every encoding, and wrong ones on purpose. Nothing is checked or padded.
 
+mod deidentified;
+
 use dicom_core::{Tag, VR};
 
 use super::inflate;
@@ -7,6 +9,8 @@ use super::limits::Limits;
 use super::scan::{Scanner, Want, has_long_length, scan_slice};
 use super::skeleton::{Encoding, Fragment, Skeleton};
 use crate::Rejection;
+
+pub use deidentified::{assemble, deidentify_and_check};
 
 /// How the length of a sequence or item is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
