@@ -54,6 +54,7 @@ static TABLE: &[Advice] = &[
     advice("key_damaged", Exit::Integrity, "restore the file from the backup of the keys"),
     advice("key_other", Exit::Integrity, "restore the store's own keys/ from the backup of the keys"),
     advice("ledger_damaged", Exit::Integrity, STOP),
+    advice("ledger_gone", Exit::Integrity, "restore the last backup of ledger.sqlite; a new ledger would hide what was recorded"),
     advice("ledger_not_a_ledger", Exit::Integrity, "correct --store; if this was a ledger, restore the last backup"),
     advice("ledger_invalid", Exit::Integrity, OURS),
     advice("sources_damaged", Exit::Integrity, "move sources.sqlite away and run process on the same paths again"),

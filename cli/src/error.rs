@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_path_in_the_message_of_a_library_is_cut() {
-        let cause = io::Error::other("unable to open database file: /home/DOE^JANE/x");
+        let cause = io::Error::other("unable to open database file: /data/DOE^JANE/x");
         let error = Error::Stopped { code: "store_io", tried: "open it".into(), cause: Some(Box::new(cause)) };
         assert!(
             error.told().starts_with("error[store_io]: open it: unable to open database file\n"),

@@ -3,6 +3,7 @@
 //! Frozen: a change to any input or cut below is a new kind, never an edit.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -93,10 +94,13 @@ const fn hex_digit(digit: u8) -> Option<u8> {
 
 impl fmt::Display for KeyedHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0 {
-            write!(f, "{byte:02x}")?;
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
         }
-        Ok(())
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -318,7 +322,8 @@ pub struct DecisionInput<'a> {
 
 /// Returns the id of a decision: UUIDv5 in the namespace UUIDv5(NAMESPACE_URL, `medimg/v1`).
 pub fn decision_id(input: &DecisionInput<'_>) -> Uuid {
-    let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, b"medimg/v1");
+    static NAMESPACE: OnceLock<Uuid> = OnceLock::new();
+    let namespace = NAMESPACE.get_or_init(|| Uuid::new_v5(&Uuid::NAMESPACE_URL, b"medimg/v1"));
     let (stream, version) = (input.stream.to_string(), input.step_version.to_string());
     let fields: [&[u8]; 7] = [
         stream.as_bytes(),
@@ -329,7 +334,7 @@ pub fn decision_id(input: &DecisionInput<'_>) -> Uuid {
         input.input_digest.as_bytes(),
         input.run.as_bytes(),
     ];
-    Uuid::new_v5(&namespace, &labelled("decision", &fields))
+    Uuid::new_v5(namespace, &labelled("decision", &fields))
 }
 
 /// Returns the id of event `index` (from 0) of a decision.

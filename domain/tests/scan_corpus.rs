@@ -1,4 +1,5 @@
-//! The scanner against mutations of real files: never a panic, bounded memory, and one verdict however the bytes are shown.
+//! Scanner and de-identification against mutations of real files: never a panic, bounded memory, one verdict however the
+//! bytes are shown, and what is made of an accepted object can be read again.
 //!
 //! `MEDIMG_CORPUS` names the folders (separated by `:`); `MEDIMG_MUTATIONS` how many mutations (default 2,000),
 //! `MEDIMG_SEED` the seed. Without a corpus it says that it did not run.
@@ -6,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use domain::dicom::testkit::{Random, mutated, scan_and_check};
+use domain::dicom::testkit::{Random, deidentify_and_check, mutated, scan_and_check};
 
 /// Real files nest folders a few levels deep.
 const FOLDERS_DEEP_MAX: u32 = 8;
@@ -53,6 +54,7 @@ fn mutations_of_real_files_have_one_verdict_and_bounded_memory() {
     println!("seed {seed}, {count} mutations of {} files", paths.len());
     let mut random = Random::new(seed);
     let mut verdicts = std::collections::BTreeMap::<&str, u64>::new();
+    let mut ended = verdicts.clone();
     for _ in 0..count {
         let bytes = std::fs::read(&paths[random.below(paths.len())]).unwrap();
         let split = if random.below(4) == 0 { bytes.len() } else { bytes.len().min(HEAD_BYTES) };
@@ -60,9 +62,17 @@ fn mutations_of_real_files_have_one_verdict_and_bounded_memory() {
         changed.extend_from_slice(&bytes[split..]);
         let verdict = scan_and_check(&changed, 1 + random.below(5000));
         *verdicts.entry(verdict.as_ref().map_or_else(|refused| refused.reason.code(), |_| "scanned")).or_default() += 1;
+        if verdict.is_ok() {
+            let end = deidentify_and_check(&changed).map_or_else(|refused| refused.reason.code(), |_| "de-identified");
+            *ended.entry(end).or_default() += 1;
+        }
     }
-    println!("{verdicts:?}");
+    println!("{verdicts:?}, of the scanned {ended:?}");
     assert!(count < 1000 || verdicts.len() > 5, "mutations reach the scanned and the refused");
+    assert!(
+        count < 1000 || ended.get("de-identified").is_some_and(|n| n * 20 > count),
+        "mutations reach the walk: {ended:?}"
+    );
     if let Some(peak) = peak_memory() {
         println!("peak memory {} MB", peak >> 20);
         assert!(peak <= MEMORY_BYTES_MAX, "peak memory {peak} bytes");
@@ -70,15 +80,16 @@ fn mutations_of_real_files_have_one_verdict_and_bounded_memory() {
 }
 
 #[test]
-fn inputs_of_the_fuzzer_are_scanned_again() {
+fn inputs_of_the_fuzzer_are_scanned_and_deidentified_again() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
     let mut paths = Vec::new();
-    for part in ["seeds", "corpus/scan", "artifacts/scan"] {
+    for part in ["seeds", "corpus/scan", "artifacts/scan", "corpus/deidentify", "artifacts/deidentify"] {
         files(&folder.join(part), 0, &mut paths);
     }
     assert!(paths.len() >= 10, "the seeds are checked in");
     for path in paths {
         println!("{}", path.display());
-        let _ = scan_and_check(&std::fs::read(&path).unwrap(), 17);
+        let bytes = std::fs::read(&path).unwrap();
+        let _ = (scan_and_check(&bytes, 17), deidentify_and_check(&bytes));
     }
 }

@@ -199,5 +199,7 @@ async fn entries_of(store: &Store, streams: &[StreamKey]) -> Result<Vec<Vec<Entr
             all.push(loaded.entries);
         }
     }
+    // One order, whichever tag they were found by: that of receipt, and within a millisecond that of the streams' ids.
+    all.sort_by_key(|entries: &Vec<Entry>| (entries[0].header.recorded_at, entries[0].header.stream.0));
     Ok(all)
 }

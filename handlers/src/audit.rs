@@ -14,6 +14,7 @@ use ledger::{Header, StreamKey, verify, verify_store};
 
 use crate::commit::ledger_error;
 use crate::error::Result;
+use crate::store::no_ledger;
 
 /// The first entry that cannot stand where it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +50,10 @@ impl Audit {
 /// # Errors
 /// When the verification did not take place: no store, no access, no ledger, another schema version.
 pub fn audit(root: &Path) -> Result<Audit> {
-    let failed = |error| ledger_error("verify the ledger", error);
+    let failed = |error| match error {
+        ledger::Error::Missing => no_ledger(root),
+        error => ledger_error("verify the ledger", error),
+    };
     let path = root.join("ledger.sqlite");
     let mut first = Fold::new(None);
     let ledger = verify_store(&path, &mut |index, header, body| first.entry(index, header, body)).map_err(failed)?;

@@ -54,12 +54,12 @@ impl Store {
     /// `store_missing`, `store_locked`, `key_missing`, `key_permissions`, `key_damaged`, `key_other` (the store was made with
     /// another key), `ledger_*`, `sources_*`, `disk_full`, `store_unwritable`.
     pub fn open(root: &Path, access: Access, environment: &str, surroundings: &dyn Surroundings) -> Result<Self> {
-        let exists = ledger_path(root).exists();
+        let exists = fs::metadata(ledger_path(root)).is_ok_and(|meta| meta.len() > 0);
+        if !exists && has_worked(root) {
+            return Err(no_ledger(root));
+        }
         let lock = match access {
-            Access::Ask if !exists => {
-                let tried = "open a store: there is none at the path";
-                return Err(Error::damaged("store_missing", tried, None));
-            }
+            Access::Ask if !exists => return Err(no_ledger(root)),
             Access::Ask => None,
             Access::Work => {
                 make_folders(root)?;
@@ -121,6 +121,24 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Whether objects were processed here: `sources.sqlite` is made after the ledger, so where it stands there was one.
+fn has_worked(root: &Path) -> bool {
+    root.join("sources.sqlite").exists()
+}
+
+/// The error of a store without a ledger: nothing was ever processed, or what was recorded is gone. A new ledger in the
+/// place of a lost one would hide the loss.
+pub fn no_ledger(root: &Path) -> Error {
+    if has_worked(root) {
+        return Error::damaged(
+            "ledger_gone",
+            "open a store: objects were processed in it, and its ledger is gone or empty",
+            None,
+        );
+    }
+    Error::damaged("store_missing", "open a store: there is none at the path", None)
 }
 
 fn ledger_path(root: &Path) -> PathBuf {

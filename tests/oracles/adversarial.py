@@ -226,7 +226,10 @@ class Run:
 
 # Attributes without a row that go by what they are: days in other calendars, numbers of devices and owners, where the time came
 # from, who authorised, and what speaks of private attributes and signatures.
-WITHHELD = {0x00100033, 0x00100034, 0x00100035, 0x00102295, 0x00102298, 0x00181003, 0x00181006, 0x00181801, 0x00181803, 0x01000424, 0x01000426}
+WITHHELD = {
+    *(0x00100033, 0x00100034, 0x00100035, 0x00102295, 0x00102298),
+    *(0x00181003, 0x00181006, 0x00181801, 0x00181803, 0x01000424, 0x01000426),
+}
 
 
 def withheld(tag):

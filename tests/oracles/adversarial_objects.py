@@ -273,7 +273,8 @@ def ct(case):
               ConvolutionKernel="STANDARD", ExposureTime="800", XRayTubeCurrent="200", Exposure="160", FilterType="BODY FILTER",
               GantryDetectorTilt="0.0", TableHeight="137.5", RotationDirection="CW", FocalSpots=["0.7"], SpacingBetweenSlices="5.0",
               DataCollectionDiameter="500", ReconstructionDiameter="338.67", AcquisitionNumber="2", BodyPartExamined="CHEST",
-              SpiralPitchFactor=1.375, CTDIvol=12.25, SingleCollimationWidth=0.625, ContrastBolusRoute="IV", ScanOptions="HELICAL MODE", PixelPaddingValue=0, BurnedInAnnotation="NO", LossyImageCompression="00")
+              SpiralPitchFactor=1.375, CTDIvol=12.25, SingleCollimationWidth=0.625, ContrastBolusRoute="IV", ScanOptions="HELICAL MODE",
+              PixelPaddingValue=0, BurnedInAnnotation="NO", LossyImageCompression="00")
     case.code(case.ds, "AnatomicRegionSequence", "51185008", "SCT", "Chest")
     pixels(case, 8, 8, 16)
 

@@ -1,6 +1,6 @@
-"""Validates every event of a real run against the checked-in JSON Schema of its type.
+"""Validates every event of a real run against the checked-in JSON Schema of its type: in the ledger and as `history` tells it.
 
-Usage: events_of_run.py MEDIMG FOLDER. What a run over the folder wrote is read from `export`.
+Usage: events_of_run.py MEDIMG FOLDER. What a run over the folder wrote is read from `export` and from `history --all --json`.
 """
 
 import json
@@ -45,18 +45,25 @@ def main():
     with tempfile.TemporaryDirectory(prefix="medimg-events-") as scratch:
         store, export = Path(scratch) / "store", Path(scratch) / "export.ndjson"
         run = medimg.process(binary, store, folder)
-        medimg.call(binary, "history", "--all", "--store", store)
+        asked = medimg.call(binary, "history", "--all", "--json", "--store", store)
         exported = medimg.call(binary, "export", "-o", export, "--store", store)
-        if run.code not in (0, 1) or exported.code != 0:
-            print(f"process exits {run.code}, export {exported.code}")
+        if run.code not in (0, 1) or asked.code != 0 or exported.code != 0:
+            print(f"process exits {run.code}, history {asked.code}, export {exported.code}")
             return 1
         entries = [json.loads(line) for line in export.read_text().splitlines()[1:]]
         stored = [event for entry in entries for event in json.loads(entry["body"])]
     seen = judge(stored, by_type, findings, "ledger")
+    told = [event for line in asked.lines for event in line.get("events", [])]
+    judge(told, by_type, findings, "history")
+    told_ids, stored_ids = Counter(event["id"] for event in told), Counter(event["id"] for event in stored)
+    # What the question itself adds to the ledger comes after its answer.
+    questions = Counter(event["id"] for event in stored if event["type"].startswith("imaging.history.queried."))
+    if told_ids - stored_ids or stored_ids - told_ids - questions:
+        findings.append(f"{len(stored)} events in the ledger, `history --all` tells {len(told)}")
     missing = TYPES_MIN - {name.removeprefix("imaging.").rsplit(".v", 1)[0] for name in seen}
     findings += [f"no {name} in the run" for name in sorted(missing)]
     print("\n".join(sorted(set(findings))[:50]))
-    print(f"{len(stored)} events of {len(seen)} types in the ledger, {len(findings)} findings")
+    print(f"{len(stored)} events of {len(seen)} types in the ledger, {len(told)} told by history, {len(findings)} findings")
     return 1 if findings else 0
 
 

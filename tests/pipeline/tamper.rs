@@ -118,8 +118,7 @@ fn flipped(cell: &Cell, random: &mut Random) -> Cell {
 /// Returns the first bad index that `verify --json` names, if it names one, and whether it is exact.
 fn first_bad(run: &Ran) -> Option<(u64, bool)> {
     let report: Value = serde_json::from_str(run.stdout.lines().last().unwrap_or("null")).expect("verify prints JSON");
-    let bad = &report["first_bad"];
-    bad["index"].as_u64().map(|index| (index, bad["or_after"] != true))
+    report["first_bad"].as_u64().map(|index| (index, report["first_bad_at_or_after"] != true))
 }
 
 /// Verifies and claims that the damage is found, and not placed after the entry that was changed.
@@ -224,21 +223,4 @@ fn a_whole_stream_that_was_deleted_is_found() {
     let first = number(&database(&place), &format!("SELECT min(gseq) FROM entries WHERE stream = {stream}"));
     let tags = format!("DELETE FROM tags WHERE gseq IN (SELECT gseq FROM entries WHERE stream = {stream})");
     assert_sql_is_found(&place, &format!("{tags}; DELETE FROM entries WHERE stream = {stream}"), Some(first));
-}
-
-#[test]
-fn an_object_changed_or_missing_in_processed_is_found_when_objects_are_asked_for() {
-    let place = Place::new();
-    place.ct_slices(2);
-    place.process(&[]).ended(0);
-    place.run("verify", &["--objects"]).ended(0);
-    let key = place.processed().into_keys().next().expect("delivered");
-    let path = place.store().join("processed").join(key);
-    let mut content = std::fs::read(&path).expect("readable");
-    let middle = content.len() / 2;
-    content[middle] ^= 1;
-    std::fs::write(&path, &content).expect("changed");
-    place.run("verify", &["--objects"]).ended(INTEGRITY);
-    std::fs::remove_file(&path).expect("removed");
-    place.run("verify", &["--objects"]).ended(INTEGRITY);
 }

@@ -25,7 +25,10 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     context.config(&[])?;
-    let failed = |error| handlers::commit::ledger_error("export the ledger", error);
+    let failed = |error| match error {
+        ledger::Error::Missing => handlers::store::no_ledger(&context.store),
+        error => handlers::commit::ledger_error("export the ledger", error),
+    };
     let export = Export::open(context.store.join("ledger.sqlite")).map_err(failed)?;
     let size = export.head().size;
     if args.output == Path::new("-") {

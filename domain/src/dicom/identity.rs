@@ -83,12 +83,13 @@ pub(super) fn uid_text(bytes: &[u8]) -> String {
 
 /// Whether `uid` obeys PS3.5 9.1: at most 64 characters, numbers joined by dots, no leading zeros.
 pub fn is_well_formed_uid(uid: &str) -> bool {
+    let uid = uid.as_bytes();
     uid.len() <= 64
-        && uid.contains('.')
-        && uid.split('.').all(|number| {
-            !number.is_empty()
-                && number.bytes().all(|b| b.is_ascii_digit())
-                && (number.len() == 1 || !number.starts_with('0'))
+        && uid.contains(&b'.')
+        && uid.split(|&byte| byte == b'.').all(|number| match number {
+            [] => false,
+            [b'0', _, ..] => false,
+            digits => digits.iter().all(u8::is_ascii_digit),
         })
 }
 

@@ -75,13 +75,15 @@ impl Tree {
     }
 
     fn find(self, tag: Tag) -> Option<Listed> {
-        let key = hex_key(tag);
+        let key = u64::from_be_bytes(hex_key(tag));
         let entries = self.entries();
         let (mut low, mut high) = (0, entries.len() / ENTRY);
         while low < high {
             let middle = (low + high) / 2;
             let entry = &entries[middle * ENTRY..middle * ENTRY + ENTRY];
-            match entry[..8].cmp(key.as_slice()) {
+            // As one number they are in the same order as the digits.
+            let digits = entry.first_chunk().map_or(0, |digits| u64::from_be_bytes(*digits));
+            match digits.cmp(&key) {
                 std::cmp::Ordering::Equal => return Some(listed(entry)),
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
@@ -286,12 +288,15 @@ fn lines() -> &'static Lines {
 }
 
 fn number_of(uid: &str) -> Option<usize> {
-    if uid.is_empty() || uid.len() > 64 {
-        return None;
-    }
-    let needle = format!("\nS {uid} ");
-    let at = memchr::memmem::find(IODS.as_bytes(), needle.as_bytes())? + needle.len();
-    IODS[at..].split('\n').next()?.parse().ok()
+    static CLASSES: OnceLock<Vec<(&str, usize)>> = OnceLock::new();
+    let classes = CLASSES.get_or_init(|| {
+        let lines = IODS.lines().filter_map(|line| line.strip_prefix("S ")?.split_once(' '));
+        let mut classes: Vec<_> = lines.filter_map(|(uid, number)| Some((uid, number.parse().ok()?))).collect();
+        classes.sort_unstable();
+        classes
+    });
+    let at = classes.binary_search_by_key(&uid, |class| class.0).ok()?;
+    classes.get(at).map(|class| class.1)
 }
 
 #[cfg(test)]

@@ -41,12 +41,10 @@ pub struct Syntax {
 /// What an element holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// A value that was kept: a range of [`Skeleton::kept`].
+    /// A value that was kept: the element's `len` bytes of [`Skeleton::kept`].
     Kept {
         /// Start in `kept`.
         at: u32,
-        /// Length in bytes, equal to the element's `len`.
-        len: u32,
     },
     /// A value that stays in the source: `len` bytes at `value`. If its length is undefined, fragments that nobody reads
     /// (of an icon or a private element), without their delimiter.
@@ -59,7 +57,7 @@ pub enum Content {
     Fragments,
 }
 
-/// One element or item.
+/// One element or item. A report has thousands: at most 40 bytes each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Element {
     /// The tag; (FFFE,E000) for an item.
@@ -70,8 +68,8 @@ pub struct Element {
     pub encoding: Encoding,
     /// What it holds.
     pub content: Content,
-    /// Logical offset of the tag.
-    pub start: u64,
+    /// Length of the header in bytes: 8 or 12.
+    pub header: u8,
     /// Logical offset of the first byte of the value.
     pub value: u64,
     /// Length of the value in bytes, without delimiters; for undefined lengths as found.
@@ -83,6 +81,15 @@ pub struct Element {
     pub was_un: bool,
     /// Index in [`Skeleton::elements`] of the first element behind this one's subtree.
     pub end: u32,
+}
+
+const _: () = assert!(std::mem::size_of::<Element>() <= 40);
+
+impl Element {
+    /// Returns the logical offset of the tag.
+    pub const fn start(&self) -> u64 {
+        self.value - self.header as u64
+    }
 }
 
 /// One fragment of encapsulated pixel data (an item of the fragment sequence, without the offset table).
@@ -175,7 +182,7 @@ impl Skeleton {
     /// Returns the value's bytes as they stand in the source, if they were kept.
     pub fn bytes(&self, element: &Element) -> Option<&[u8]> {
         match element.content {
-            Content::Kept { at, len } => self.kept.get(at as usize..at as usize + len as usize),
+            Content::Kept { at } => self.kept.get(at as usize..at as usize + element.len as usize),
             _ => None,
         }
     }

@@ -1,5 +1,7 @@
 //! A writer of data sets for tests: right ones in every encoding, and wrong ones on purpose. Nothing is checked or padded.
 
+mod deidentified;
+
 use dicom_core::{Tag, VR};
 
 use super::inflate;
@@ -7,6 +9,8 @@ use super::limits::Limits;
 use super::scan::{Scanner, Want, has_long_length, scan_slice};
 use super::skeleton::{Encoding, Fragment, Skeleton};
 use crate::Rejection;
+
+pub use deidentified::{assemble, deidentify_and_check};
 
 /// How the length of a sequence or item is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -282,7 +286,7 @@ pub fn scan_and_check(bytes: &[u8], size: usize) -> Result<Skeleton, Rejection> 
     assert!(verdict == scan_in_windows(bytes, size), "windows of {size} bytes change the verdict");
     let skeleton = verdict?;
     for (index, element) in skeleton.elements.iter().enumerate() {
-        assert!(element.start < element.value && element.value + element.len <= skeleton.data_set_end);
+        assert!(element.start() < element.value && element.value + element.len <= skeleton.data_set_end);
         assert!(element.end as usize > index && element.end as usize <= skeleton.elements.len());
     }
     assert!(skeleton.data_set <= skeleton.data_set_end && skeleton.data_set_end <= skeleton.len);

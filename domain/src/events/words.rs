@@ -90,7 +90,8 @@ impl fmt::Display for Digest {
 as_text!(Digest, "64 lower-case hex digits");
 
 checked_text! {
-    /// A word of a closed list of ours: `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}` without six digits in a row, such as `ct-image`, `no_meta`, `States.Timeout`.
+    /// A word of a closed list of ours: `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}` without six digits in a row, such as `ct-image`,
+    /// `no_meta`, `States.Timeout`.
     /// Made from constants of the code, or parsed where the surroundings name a failure; never from an object's values.
     Code, "a code"
 }
@@ -384,7 +385,8 @@ impl PackedReceipt {
     }
 }
 
-/// `path` of hex digits, `x`, `*` and dots; one letter, or `*` for several actions; a rule's name (`r12`, `overlay`, `COM`); perhaps `*` and how often.
+/// `path` of hex digits, `x`, `*` and dots; one letter, or `*` for several actions; a rule's name (`r12`, `overlay`,
+/// `COM`); perhaps `*` and how often.
 fn receipt_entry(entry: &str) -> bool {
     let mut words = entry.split(' ');
     let (Some(path), Some(action), Some(rule)) = (words.next(), words.next(), words.next()) else { return false };

@@ -1,6 +1,8 @@
 //! The one thread that writes: it takes whatever appends are waiting, commits them together, and answers each.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,13 +12,15 @@ use tokio::sync::oneshot;
 use super::connect::{classify, damaged, open_existing};
 use super::queue::Queue;
 use super::read::{blob32, cached, head, unsigned};
-use crate::{Appended, Error, Frontier, Header, LeafHash, Origin, Prepared, Receipt, Tip};
+use crate::{Appended, Error, Frontier, Header, LeafHash, Origin, Prepared, Receipt, StreamKey, Tip};
 
 /// Appends of one commit at most.
 const BATCH_MAX: usize = 256;
 /// How long the thread lets appends gather when the last commit held several. On a disk a flush takes far longer; in memory
 /// this is what makes the fixed cost of a commit shared.
 const GATHER: Duration = Duration::from_micros(400);
+/// Ends of streams kept in memory: more than are in flight, about 0.5 MB.
+const ENDS_MAX: usize = 4096;
 
 /// What an append waits for.
 pub(super) type Answer = Result<Appended, Error>;
@@ -26,7 +30,27 @@ pub(super) type Answer = Result<Appended, Error>;
 pub(super) struct Job {
     pub(super) tip: Tip,
     pub(super) prepared: Prepared,
-    pub(super) answer: oneshot::Sender<Answer>,
+    pub(super) answer: oneshot::Sender<Told>,
+}
+
+/// An answer, and those of the batch that are not yet given.
+pub(super) type Told = (Answer, Arc<Untold>);
+
+/// The answers of one batch on their way. The thread gives them all; a waiter that is woken meanwhile helps it, so that a
+/// thread with many waiters is woken from outside once and not for each. Nobody depends on the help.
+#[derive(Debug)]
+pub(super) struct Untold(Mutex<std::vec::IntoIter<(oneshot::Sender<Told>, Answer)>>);
+
+impl Untold {
+    fn tell(self: &Arc<Self>) {
+        // Ends with the batch. Nothing can panic while the lock is held.
+        loop {
+            let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((waiter, answer)) = next else { return };
+            // Nobody waits if the caller dropped its future; what stands, stands all the same.
+            let _ = waiter.send((answer, Arc::clone(self)));
+        }
+    }
 }
 
 /// The running thread. Dropping it commits what is queued, closes the store and waits for that.
@@ -40,7 +64,8 @@ impl Committer {
     /// Starts the thread on an open connection to `path`, where it opens another after a failed commit.
     pub(super) fn start(connection: Connection, path: PathBuf, origin: Origin) -> Result<Self, Error> {
         let queue = Queue::new();
-        let (jobs, writer) = (AbandonedOnExit(queue.clone()), Writer { connection: Some(connection), path, origin });
+        let (jobs, writer) =
+            (AbandonedOnExit(queue.clone()), Writer { connection: Some(connection), known: None, path, origin });
         let thread = std::thread::Builder::new().name("ledger-commit".to_owned()).spawn(move || writer.run(&jobs.0));
         let thread = thread.map_err(|error| Error::Unavailable { source: Some(Box::new(error)) })?;
         Ok(Self { queue, thread: Some(thread) })
@@ -54,7 +79,9 @@ impl Committer {
             return Err(Error::Unavailable { source: Some("too many appends wait, or the store is closed".into()) });
         }
         // The entry may be written from here on, whether or not anybody waits. A thread that died cannot say if it was.
-        answered.await.unwrap_or(Err(Error::Unknown { cause: None }))
+        let Ok((answer, untold)) = answered.await else { return Err(Error::Unknown { cause: None }) };
+        untold.tell();
+        answer
     }
 }
 
@@ -80,6 +107,8 @@ impl Drop for Committer {
 struct Writer {
     /// None after a failed commit, until it is opened anew.
     connection: Option<Connection>,
+    /// What the last commit left; none without a connection.
+    known: Option<Known>,
     path: PathBuf,
     origin: Origin,
 }
@@ -109,35 +138,30 @@ impl Writer {
     }
 
     fn answer(&mut self, batch: &mut Vec<Job>) {
-        match self.commit(batch) {
-            Ok(answers) => {
-                for (job, answer) in batch.drain(..).zip(answers) {
-                    // Nobody waits if the caller dropped its future; the entry stands all the same.
-                    let _ = job.answer.send(answer);
-                }
-            }
-            Err(failure) => {
-                // Closing rolls back what was begun. The next batch opens the store anew and reads its head again, so
-                // nothing that this connection believed is built on.
-                self.connection = None;
-                for job in batch.drain(..) {
-                    let _ = job.answer.send(Err(failure.for_one()));
-                }
-            }
-        }
+        let answers = self.commit(batch).unwrap_or_else(|failure| {
+            // Closing rolls back what was begun. The next batch opens the store anew and reads its head again, so
+            // nothing that this connection believed is built on.
+            self.connection = None;
+            batch.iter().map(|_| Err(failure.for_one())).collect()
+        });
+        let waiters = batch.drain(..).map(|job| job.answer);
+        Arc::new(Untold(Mutex::new(waiters.zip(answers).collect::<Vec<_>>().into_iter()))).tell();
     }
 
     fn commit(&mut self, batch: &[Job]) -> Result<Vec<Answer>, Failure> {
+        // Taken, and put back at the end alone: after a failure nothing is known.
+        let known = self.known.take();
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => open_existing(&self.path).map_err(Failure::Before)?,
         };
         let connection = self.connection.insert(connection);
-        connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| Failure::Before(classify(error)))?;
-        let (answers, wrote) = write(connection, &self.origin, batch).map_err(Failure::Before)?;
-        let end = if wrote { "COMMIT" } else { "ROLLBACK" };
-        connection.execute_batch(end).map_err(|error| Failure::AtCommit(classify(error)))?;
+        run(connection, "BEGIN IMMEDIATE").map_err(Failure::Before)?;
+        let known = Known::still(known, connection).map_err(Failure::Before)?;
+        let (answers, known, wrote) = write(connection, &self.origin, known, batch).map_err(Failure::Before)?;
+        run(connection, if wrote { "COMMIT" } else { "ROLLBACK" }).map_err(Failure::AtCommit)?;
         // Every entry answered as new is durable from here on.
+        self.known = Some(known);
         Ok(answers)
     }
 }
@@ -170,17 +194,47 @@ fn copy(error: &Error) -> Error {
     }
 }
 
-/// Writes what can be written of the batch inside the open transaction. The head is read here and not remembered, because
-/// another process may have appended since.
-fn write(connection: &Connection, origin: &Origin, batch: &[Job]) -> Result<(Vec<Answer>, bool), Error> {
-    let mut frontier = head(connection)?.frontier;
-    let before = frontier.size();
-    check_end(connection, &frontier)?;
+/// What a connection need not read again, because it wrote it itself: true while nobody else has changed the store.
+struct Known {
+    /// SQLite's count of the changes that this connection saw others make.
+    data_version: i64,
+    frontier: Frontier,
+    /// Ends of streams: number of entries and leaf of the last one. At most [`ENDS_MAX`].
+    ends: HashMap<StreamKey, (u64, Option<LeafHash>)>,
+}
+
+impl Known {
+    /// Returns what is still true inside the open transaction, where nobody else writes; read anew if others wrote before.
+    fn still(known: Option<Self>, connection: &Connection) -> Result<Self, Error> {
+        let mut statement = cached(connection, "PRAGMA data_version")?;
+        let data_version = statement.query_row([], |row| row.get(0)).map_err(classify)?;
+        if let Some(known) = known.filter(|known| known.data_version == data_version) {
+            return Ok(known);
+        }
+        let frontier = head(connection)?.frontier;
+        check_end(connection, &frontier)?;
+        Ok(Self { data_version, frontier, ends: HashMap::new() })
+    }
+}
+
+fn run(connection: &Connection, sql: &str) -> Result<(), Error> {
+    cached(connection, sql)?.execute([]).map(drop).map_err(classify)
+}
+
+/// Writes what can be written of the batch inside the open transaction.
+fn write(
+    connection: &Connection,
+    origin: &Origin,
+    mut known: Known,
+    batch: &[Job],
+) -> Result<(Vec<Answer>, Known, bool), Error> {
+    let before = known.frontier.size();
     let mut statements = Statements::new(connection)?;
     let mut answers = Vec::with_capacity(batch.len());
     for job in batch {
-        answers.push(statements.append(origin, &mut frontier, job)?);
+        answers.push(statements.append(origin, &mut known, job)?);
     }
+    let frontier = &known.frontier;
     let wrote = frontier.size() > before;
     if wrote {
         let size = signed(frontier.size())?;
@@ -189,7 +243,7 @@ fn write(connection: &Connection, origin: &Origin, batch: &[Job]) -> Result<(Vec
             .execute(row)
             .map_err(classify)?;
     }
-    Ok((answers, wrote))
+    Ok((answers, known, wrote))
 }
 
 /// The last entry must be the one that the head counts last: on a cut log nothing is built.
@@ -228,15 +282,12 @@ impl<'c> Statements<'c> {
 
     /// Compare-and-swap by reading before writing: inside the transaction nobody else writes, and a conflict leaves nothing
     /// to roll back.
-    fn append(&mut self, origin: &Origin, frontier: &mut Frontier, job: &Job) -> Result<Answer, Error> {
+    fn append(&mut self, origin: &Origin, known: &mut Known, job: &Job) -> Result<Answer, Error> {
         let Job { tip, prepared, .. } = job;
         let stream = tip.stream;
-        let read = |row: &rusqlite::Row<'_>| Ok((unsigned(row.get_ref(0)?), blob32(row.get_ref(1)?)));
-        let last = self.last.query_row([&stream.0[..]], read).optional().map_err(classify)?;
-        let (count, leaf) = match last {
-            None => (0, None),
-            Some((Some(seq), Some(leaf))) => (seq + 1, Some(LeafHash(leaf))),
-            Some(_) => return Err(damaged("a stream's last row is ill-formed")),
+        let (count, leaf) = match known.ends.get(&stream) {
+            Some(end) => *end,
+            None => self.end(stream)?,
         };
         if count > tip.count {
             return self.taken(origin, job);
@@ -244,7 +295,7 @@ impl<'c> Statements<'c> {
         if count < tip.count || leaf != tip.last.map(|last| last.leaf) {
             return Ok(Err(damaged("the stream does not end as the tip says")));
         }
-        let index = signed(frontier.size())?;
+        let index = signed(known.frontier.size())?;
         let entry = &prepared.entry;
         let header = std::str::from_utf8(&entry.header_bytes).map_err(|_| damaged("a header is no text"))?;
         let row = params![index, stream.0, signed(tip.count)?, entry.leaf.0, entry.nonce.0, header, entry.body];
@@ -253,8 +304,22 @@ impl<'c> Statements<'c> {
             let row = params![tag.hash.hash, tag.kind.as_str(), tag.hash.version, index];
             self.tag.execute(row).map_err(classify)?;
         }
-        frontier.push(entry.leaf);
+        known.frontier.push(entry.leaf);
+        if known.ends.len() == ENDS_MAX {
+            known.ends.clear();
+        }
+        known.ends.insert(stream, (tip.count + 1, Some(entry.leaf)));
         Ok(Ok(Appended::New(Receipt { header: entry.header.clone(), leaf: entry.leaf })))
+    }
+
+    /// Reads the end of a stream: number of entries and leaf of the last one.
+    fn end(&mut self, stream: StreamKey) -> Result<(u64, Option<LeafHash>), Error> {
+        let read = |row: &rusqlite::Row<'_>| Ok((unsigned(row.get_ref(0)?), blob32(row.get_ref(1)?)));
+        match self.last.query_row([&stream.0[..]], read).optional().map_err(classify)? {
+            None => Ok((0, None)),
+            Some((Some(seq), Some(leaf))) => Ok((seq + 1, Some(LeafHash(leaf)))),
+            Some(_) => Err(damaged("a stream's last row is ill-formed")),
+        }
     }
 
     /// The slot is taken: by this decision, whose stored header is the receipt, or by another.
@@ -283,15 +348,15 @@ impl<'c> Statements<'c> {
 mod tests {
     use super::super::connect::create;
     use super::*;
-    use crate::{Actor, Decision, EventTypes, Nonce, StreamKey, UtcMillis};
+    use crate::{Actor, Decision, EventTypes, Nonce, UtcMillis};
 
     fn writer(folder: &tempfile::TempDir) -> Writer {
         let origin = Origin::new("medimg", "test", [1; 16]).expect("an origin");
         let path = folder.path().join("ledger.sqlite");
-        Writer { connection: Some(create(&path, &origin).expect("created")), path, origin }
+        Writer { connection: Some(create(&path, &origin).expect("created")), known: None, path, origin }
     }
 
-    fn job(writer: &Writer, n: u8) -> (Job, oneshot::Receiver<Answer>) {
+    fn job(writer: &Writer, n: u8) -> (Job, oneshot::Receiver<Told>) {
         let decision = Decision {
             decision_id: uuid::Uuid::from_u128(u128::from(n)),
             types: EventTypes::new(&["a.thing.v1"]).expect("types"),
@@ -307,7 +372,7 @@ mod tests {
     fn answers(writer: &mut Writer, from: u8, count: u8) -> Vec<Answer> {
         let (mut batch, answered): (Vec<Job>, Vec<_>) = (from..from + count).map(|n| job(writer, n)).unzip();
         writer.answer(&mut batch);
-        answered.into_iter().map(|mut answered| answered.try_recv().expect("everyone is answered")).collect()
+        answered.into_iter().map(|mut answered| answered.try_recv().expect("everyone is answered").0).collect()
     }
 
     #[test]
@@ -350,10 +415,10 @@ mod tests {
         let (same, mut got_same) = job(&writer, 1);
         let (last, mut got_last) = job(&writer, 2);
         writer.answer(&mut vec![first, lost, same, last]);
-        assert!(matches!(got_first.try_recv(), Ok(Ok(Appended::New(_)))));
-        assert!(matches!(got_lost.try_recv(), Ok(Err(Error::Conflict { seq: 0, .. }))));
-        assert!(matches!(got_same.try_recv(), Ok(Ok(Appended::Already(_)))));
-        assert!(matches!(got_last.try_recv(), Ok(Ok(Appended::New(_)))));
+        assert!(matches!(got_first.try_recv(), Ok((Ok(Appended::New(_)), _))));
+        assert!(matches!(got_lost.try_recv(), Ok((Err(Error::Conflict { seq: 0, .. }), _))));
+        assert!(matches!(got_same.try_recv(), Ok((Ok(Appended::Already(_)), _))));
+        assert!(matches!(got_last.try_recv(), Ok((Ok(Appended::New(_)), _))));
         assert_eq!(head(writer.connection.as_ref().expect("open")).expect("a head").size, 2);
     }
 }

@@ -40,8 +40,10 @@ pub enum Open {
 #[derive(Debug)]
 pub struct SqliteLedger {
     origin: Origin,
-    committer: Committer,
+    /// Stands before the writer, so that it is closed first: the last connection to close folds the write-ahead log into
+    /// the file, which one that only reads cannot do.
     reader: Mutex<Connection>,
+    committer: Committer,
     path: PathBuf,
 }
 

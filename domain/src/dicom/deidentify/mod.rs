@@ -6,6 +6,7 @@
 mod dummies;
 mod dummy;
 mod fold;
+mod hash;
 mod identifiers;
 mod judge;
 mod pixels;

@@ -1,10 +1,10 @@
 //! The receipt: what was done at which path by which rule, packed; no values.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use dicom_core::Tag;
 
+use super::hash::FastMap;
 use crate::dicom::plan::Receipt;
 
 /// More distinct entries than this are only counted (16 KB is where a ledger body becomes a claim check).
@@ -65,7 +65,7 @@ pub(super) struct Book {
     /// Sequences by number: parent and tag; number 0 is the top level.
     paths: Vec<(Path, Tag)>,
     entries: Vec<(Path, Tag, Done, Rule, u32)>,
-    found: HashMap<(Path, Tag, Done, Rule), u32>,
+    found: FastMap<(Path, Tag, Done, Rule), u32>,
     counts: [u32; 6],
     /// What found no room any more.
     rest: u32,
@@ -76,7 +76,7 @@ impl Book {
         Self {
             paths: vec![(Path::ROOT, Tag(0, 0))],
             entries: Vec::with_capacity(96),
-            found: HashMap::new(),
+            found: FastMap::default(),
             counts: [0; 6],
             rest: 0,
         }

@@ -67,7 +67,7 @@ fn terms(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn is_defined(term: &[u8]) -> bool {
-    term.is_empty() || std::str::from_utf8(term).is_ok_and(|term| DEFINED_TERMS.binary_search(&term).is_ok())
+    term.is_empty() || DEFINED_TERMS.contains(term)
 }
 
 fn obeys_code_string(term: &[u8]) -> bool {

@@ -2,20 +2,55 @@
 //!
 //! Each list is sorted by bytes for binary search.
 
+/// A sorted list of words with what tells at once, of most words that are not in it, that they are not.
+pub(super) struct Words {
+    list: &'static [&'static str],
+    /// For each length (the last: that and more) the first letters, bit by bit.
+    begins: [u32; 16],
+}
+
+impl Words {
+    const fn new(list: &'static [&'static str]) -> Self {
+        let (mut begins, mut at) = ([0; 16], 0);
+        while at < list.len() {
+            let (length, bit) = Self::place(list[at].as_bytes());
+            begins[length] |= bit;
+            at += 1;
+        }
+        Self { list, begins }
+    }
+
+    const fn place(word: &[u8]) -> (usize, u32) {
+        let length = if word.len() < 15 { word.len() } else { 15 };
+        (length, if word.is_empty() { 0 } else { 1 << (word[0] & 31) })
+    }
+
+    #[inline]
+    pub(super) fn contains(&self, word: &[u8]) -> bool {
+        let (length, bit) = Self::place(word);
+        self.begins[length] & bit != 0 && self.list.binary_search_by(|listed| listed.as_bytes().cmp(word)).is_ok()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_sorted(&self) -> bool {
+        self.list.is_sorted() && self.list.iter().all(|word| self.contains(word.as_bytes()))
+    }
+}
+
 /// Parts of person names that are titles, particles or the words that stand in place of a name.
 #[rustfmt::skip]
-pub(super) const NAME_STOP_WORDS: &[&str] = &[
+pub(super) const NAME_STOP_WORDS: &Words = &Words::new(&[
     "al", "anon", "anonym", "anonymised", "anonymized", "anonymous", "bin", "da", "de", "deidentified", "del",
     "della", "den", "der", "des", "di", "dipl", "doctor", "dos", "du", "dummy", "el", "frau", "herr", "ibn", "id",
     "jr", "junior", "la", "le", "los", "madame", "md", "medi", "miss", "mme", "monsieur", "mr", "mrs", "ms", "name",
     "nee", "no_name", "noname", "none", "null", "née", "patient", "phantom", "phd", "prof", "professor", "removed",
     "sr", "test", "tester", "testpatient", "unbekannt", "undefined", "unknown", "unnamed", "unspecified", "van",
     "von",
-];
+]);
 
 /// Words of institutions, departments, stations and makers that many houses share.
 #[rustfmt::skip]
-pub(super) const PLACE_STOP_WORDS: &[&str] = &[
+pub(super) const PLACE_STOP_WORDS: &Words = &Words::new(&[
     "academic", "accuray", "achieva", "acuson", "adac", "agfa", "aloka", "ambulatory", "and", "anonymized",
     "anonymous", "aperio", "aquilion", "archive", "avanto", "avenue", "biograph", "boulevard", "bracco", "brain",
     "brainlab", "breast", "brightspeed", "brilliance", "building", "campus", "cancer", "canon", "cardiac",
@@ -45,11 +80,11 @@ pub(super) const PLACE_STOP_WORDS: &[&str] = &[
     "trionix", "trophy", "ultrasound", "unit", "united", "units", "universitaet", "university", "unknown", "vantage",
     "varian", "vascular", "ventana", "veterinary", "vidar", "viewer", "villa", "ward", "west", "western",
     "workstation", "xray", "zeiss",
-];
+]);
 
 /// Words of two to four letters that the technique of imaging uses; a name of such a word is not looked for in text.
 #[rustfmt::skip]
-pub(super) const SHORT_WORDS: &[&str] = &[
+pub(super) const SHORT_WORDS: &Words = &Words::new(&[
     "abd", "ac", "ad", "adc", "ai", "al", "an", "and", "ap", "arm", "as", "asl", "at", "aw", "ax", "bi", "bp", "by",
     "ce", "ch", "cm", "cor", "cr", "cs", "ct", "cta", "cv", "cva", "cxr", "de", "dr", "ds", "dt", "du", "dwi", "dx",
     "ec", "ecg", "ed", "ee", "eeg", "ef", "en", "ep", "es", "et", "eu", "ff", "fl", "flr", "for", "fs", "fse", "ge",
@@ -60,11 +95,11 @@ pub(super) const SHORT_WORDS: &[&str] = &[
     "rao", "raw", "rf", "rg", "rgb", "rl", "ro", "roi", "rs", "rt", "rv", "sag", "sc", "se", "seg", "si", "sm", "sp",
     "sr", "ss", "std", "stp", "sw", "swi", "t1", "t2", "te", "the", "ti", "tof", "tr", "tra", "ts", "tx", "ul", "un",
     "up", "us", "vl", "vr", "vs", "wt", "xa", "xc", "xr", "yes", "za",
-];
+]);
 
 /// Values of CS attributes that are terms of the standard, not names, even where a name is spelled alike.
 #[rustfmt::skip]
-pub(super) const DEFINED_TERMS: &[&str] = &[
+pub(super) const DEFINED_TERMS: &Words = &Words::new(&[
     "2D", "3D", "3D_TEMPORAL", "ABDOMEN", "ABDOMENPELVIS", "ABSOLUTE", "ADC", "ADD", "ADMIN", "ANGIO", "ANGIOGRAPHY",
     "ANKLE", "AORTA", "AP", "ARM", "ASL", "ATTENUATION", "ATTN", "AUTO", "AUTOMATIC", "AVERAGE", "AVOIDANCE", "AXIAL",
     "AXIAL_HELICAL", "B", "B0", "B1", "BEAM", "BI", "BILATERAL", "BINARY", "BLADDER", "BODY", "BOLUS", "BOTH", "BQML",
@@ -106,4 +141,4 @@ pub(super) const DEFINED_TERMS: &[&str] = &[
     "UNMODIFIED", "UNPAIRED", "UNSPECIFIED", "UNVERIFIED", "UPRIGHT", "US", "UTERUS", "VELOCITY", "VERIFIED",
     "VIRTUAL", "VOI_BASED", "VOLUME", "VOLUME_RENDER", "WATER", "WAVEFORM", "WHOLE", "WHOLEBODY", "WHOLE_BODY",
     "WRIST", "WSD", "XA", "XC", "YBR_FULL", "YBR_FULL_422", "YES",
-];
+]);

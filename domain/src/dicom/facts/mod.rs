@@ -128,6 +128,21 @@ mod tests {
     }
 
     #[test]
+    fn the_class_of_a_tag_is_its_rows() {
+        let rows = &Facts::load().unwrap().rows;
+        let mut classed = 0;
+        for group in (0..=0x0100).chain([0x0400, 0x2200, 0x300A, 0x3010, 0x4008, 0x5002, 0x6000, 0x60FF]) {
+            for element in 0..=0xFFFF {
+                let tag = dicom_core::Tag(group, element);
+                let row = rows.find(tag).map_or(IdentifierClass::None, |row| row.class);
+                assert_eq!(rows.class_of(tag), row, "{tag}");
+                classed += usize::from(row != IdentifierClass::None);
+            }
+        }
+        assert!(classed > 50, "{classed}");
+    }
+
+    #[test]
     fn a_table_that_lacks_a_row_does_not_load() {
         let short: String =
             TABLE.lines().filter(|line| !line.starts_with("72 ")).map(|line| format!("{line}\n")).collect();

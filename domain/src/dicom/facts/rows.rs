@@ -78,6 +78,8 @@ pub struct Rows {
     rows: Vec<Row>,
     /// Open addressing over tags: `(tag, index + 1)`, 0 = free. A power of two, at most a third full.
     slots: Vec<(u32, u16)>,
+    /// A bit for each slot in which a tag with a class begins; most tags have none and are told by it alone.
+    classed: [u64; SLOTS / 64],
     curve: u16,
     overlay_pixels: u16,
     overlay_comments: u16,
@@ -95,6 +97,7 @@ impl Rows {
         let mut table = Self {
             rows: Vec::with_capacity(ROW_COUNT),
             slots: vec![(0, 0); SLOTS],
+            classed: [0; SLOTS / 64],
             curve: 0,
             overlay_pixels: 0,
             overlay_comments: 0,
@@ -132,6 +135,11 @@ impl Rows {
             _ => self.insert(u32::from_str_radix(tag, 16).ok()?, number)?,
         }
         let action = Action::parse(codes)?;
+        if let Ok(tag) = u32::from_str_radix(tag, 16)
+            && class != IdentifierClass::None
+        {
+            self.classed[slot_of(tag) / 64] |= 1 << (slot_of(tag) % 64);
+        }
         self.rows.push(Row { number, action, class, options: (*options).into(), editions: (*editions).into() });
         Some(())
     }
@@ -172,6 +180,17 @@ impl Rows {
             }
         };
         self.rows.get(usize::from(number) - 1)
+    }
+
+    /// Returns what a value of `tag` tells about its own object.
+    #[inline]
+    pub fn class_of(&self, tag: Tag) -> IdentifierClass {
+        let slot = slot_of(u32::from(tag.group()) << 16 | u32::from(tag.element()));
+        let by_mask = tag.group() & 1 == 1 || matches!(tag.group() & 0xFF00, 0x5000 | 0x6000);
+        if !by_mask && self.classed[slot / 64] >> (slot % 64) & 1 == 0 {
+            return IdentifierClass::None;
+        }
+        self.find(tag).map_or(IdentifierClass::None, |row| row.class)
     }
 
     /// Returns how many rows there are.

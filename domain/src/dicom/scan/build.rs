@@ -19,7 +19,7 @@ pub(super) struct Header {
     /// Logical offset of the tag.
     pub(super) start: u64,
     /// Bytes of the header: 8 or 12.
-    pub(super) bytes: u32,
+    pub(super) bytes: u8,
     /// The length field; `FFFFFFFF` is undefined.
     pub(super) len: u32,
 }
@@ -39,7 +39,7 @@ impl Header {
             vr: self.vr,
             encoding: self.encoding,
             content,
-            start: self.start,
+            header: self.bytes,
             value: self.value(),
             len: if self.undefined() { 0 } else { u64::from(self.len) },
             undefined: self.undefined(),
@@ -69,6 +69,13 @@ pub(super) struct Mark {
     notes: u32,
 }
 
+/// How many bytes of a structured report make one element or item.
+const BYTES_AN_ELEMENT: usize = 12;
+/// More elements than this are not reserved: 80 KB.
+const RESERVED_ELEMENTS_MAX: usize = 2048;
+/// More kept bytes than this are not reserved.
+const RESERVED_KEPT_BYTES_MAX: usize = 16 << 10;
+
 const NOTES: [Note; 8] = [
     Note::NoMeta,
     Note::MetaGroupLength,
@@ -90,6 +97,13 @@ impl Builder {
             budget: Budget::new(limits.memory_bytes_max),
             notes: 0,
         }
+    }
+
+    /// Makes room for the data set of an object of which `bytes` are in sight: what a report of that size has, never much
+    /// ahead of what was seen.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.elements.reserve((bytes / BYTES_AN_ELEMENT).min(RESERVED_ELEMENTS_MAX));
+        self.kept.reserve(bytes.min(RESERVED_KEPT_BYTES_MAX));
     }
 
     pub(super) fn note(&mut self, note: Note) {
@@ -130,7 +144,7 @@ impl Builder {
         // Both fit: `kept_bytes_max` is a u32.
         let at = self.kept.len() as u32;
         self.kept.extend_from_slice(value);
-        Ok(Content::Kept { at, len: value.len() as u32 })
+        Ok(Content::Kept { at })
     }
 
     /// Adds an element of the file meta; `value` is its value if it is to be kept.

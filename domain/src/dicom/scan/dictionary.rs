@@ -57,6 +57,7 @@ const BY_LETTERS: [u8; 26 * 26] = {
 };
 
 /// Returns the VR that two letters spell.
+#[inline]
 pub(crate) fn vr_of_letters(letters: [u8; 2]) -> Option<VR> {
     let (first, second) = (letters[0].wrapping_sub(b'A'), letters[1].wrapping_sub(b'A'));
     if first >= 26 || second >= 26 {
@@ -117,6 +118,7 @@ static CACHE: [AtomicU64; SLOTS] = [const { AtomicU64::new(0) }; SLOTS];
 
 /// Returns the VR of the dictionary, `None` if the tag is unknown to it. Where it depends on context (US or SS, OB or OW),
 /// the one that dicom-core calls relaxed.
+#[inline]
 pub(crate) fn vr_of_tag(tag: Tag) -> Option<VR> {
     let key = u64::from(tag.0) << 16 | u64::from(tag.1);
     let slot = &CACHE[(key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52) as usize % SLOTS];
@@ -131,6 +133,7 @@ pub(crate) fn vr_of_tag(tag: Tag) -> Option<VR> {
     vr
 }
 
+#[cold]
 fn look_up(tag: Tag) -> Option<VR> {
     if tag.0 & 1 == 1 {
         // The dictionary's curve and overlay rows would match odd groups such as (5001,xxxx) too.

@@ -30,17 +30,24 @@ pub(super) enum Kind {
 pub(super) struct Frame {
     pub(super) kind: Kind,
     pub(super) index: u32,
-    /// Logical offset of its end, if its length is defined.
-    pub(super) end: Option<u64>,
     /// Where the nearest enclosing defined length ends, its own included; the end of the object if there is none.
     pub(super) limit: u64,
+    /// Whether its own length is defined, and so is what `limit` says.
+    pub(super) defined: bool,
     /// Whether `limit` comes from a defined length.
     pub(super) bounded: bool,
     /// How what it holds is written.
     pub(super) encoding: Encoding,
     pub(super) last_tag: Option<u32>,
-    /// A UN of defined length that is read as a sequence as long as it can be: how to take it back.
-    pub(super) speculation: Option<(Mark, Header)>,
+}
+
+/// A UN of defined length that is read as a sequence as long as it can be: how to take it back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Speculation {
+    /// How many frames were open around it.
+    pub(super) depth: usize,
+    pub(super) mark: Mark,
+    pub(super) header: Header,
 }
 
 fn as_number(tag: Tag) -> u32 {
@@ -56,11 +63,12 @@ impl Scanner {
     pub(super) fn data_set(&mut self, window: Window<'_>) -> Result<(), Stop> {
         // Bounded: each turn moves the position or closes a frame.
         while self.phase == Phase::DataSet {
+            self.plain(window);
             let Some(top) = self.stack.last().copied() else {
                 self.top_level(window)?;
                 continue;
             };
-            if top.end.unwrap_or(top.limit) == self.position {
+            if top.limit == self.position {
                 self.close_at_limit(&top)?;
                 continue;
             }
@@ -82,7 +90,7 @@ impl Scanner {
 
     /// Ends the top frame at the end of its length, or of its parent's.
     fn close_at_limit(&mut self, top: &Frame) -> Result<(), Stop> {
-        if top.end.is_none() {
+        if !top.defined {
             if !top.bounded {
                 return Err(truncated(self.position).into());
             }
@@ -98,6 +106,8 @@ impl Scanner {
     pub(super) fn close(&mut self, value_end: u64) {
         if let Some(frame) = self.stack.pop() {
             self.builder.close(frame.index, value_end);
+            // Read to its end it was a sequence: nothing to take back.
+            self.speculations.pop_if(|speculation| speculation.depth == self.stack.len());
         }
     }
 

@@ -109,9 +109,9 @@ impl Scanner {
         // Bounded by the number of elements: `end` is behind `index`.
         while let Some(element) = self.builder.elements.get(index) {
             if element.tag == NUMBER_OF_FRAMES
-                && let crate::dicom::skeleton::Content::Kept { at, len } = element.content
+                && let crate::dicom::skeleton::Content::Kept { at } = element.content
             {
-                let value = &self.builder.kept[at as usize..at as usize + len as usize];
+                let value = &self.builder.kept[at as usize..at as usize + element.len as usize];
                 let end = value.iter().rposition(|byte| !matches!(byte, 0 | b' ')).map_or(0, |last| last + 1);
                 let text = std::str::from_utf8(value[..end].trim_ascii()).ok();
                 frames = text.and_then(|text| if text.is_empty() { Some(1) } else { text.parse().ok() });

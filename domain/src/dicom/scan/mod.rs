@@ -9,6 +9,8 @@ mod build;
 mod dictionary;
 mod elements;
 mod fragments;
+
+mod plain;
 mod sequences;
 mod slice;
 mod start;
@@ -21,7 +23,7 @@ pub use slice::scan_slice;
 pub(crate) use dictionary::{has_long_length, vr_of_letters, vr_of_tag};
 
 use build::{Builder, Mark};
-use elements::Frame;
+use elements::{Frame, Speculation};
 use fragments::PixelScan;
 
 use super::limits::Limits;
@@ -120,6 +122,8 @@ pub struct Scanner {
     phase: Phase,
     builder: Builder,
     stack: Vec<Frame>,
+    /// The frames among them that began as UN, innermost last.
+    speculations: Vec<Speculation>,
     /// Tag of the last element at the top level, as a number.
     last_tag: Option<u32>,
     preamble: bool,
@@ -162,6 +166,7 @@ impl Scanner {
             phase: Phase::Start,
             builder: Builder::new(&limits),
             stack: Vec::new(),
+            speculations: Vec::new(),
             last_tag: None,
             preamble: false,
             meta_end: None,

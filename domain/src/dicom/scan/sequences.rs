@@ -4,7 +4,7 @@
 use dicom_core::{Tag, VR};
 
 use super::build::Header;
-use super::elements::{Frame, ITEM, ITEM_DELIMITATION, Kind, SEQUENCE_DELIMITATION, bad_length};
+use super::elements::{Frame, ITEM, ITEM_DELIMITATION, Kind, SEQUENCE_DELIMITATION, Speculation, bad_length};
 use super::fragments::PixelScan;
 use super::{Phase, Scanner, Stop, Window};
 use crate::dicom::skeleton::{Content, Encoding, Note};
@@ -21,15 +21,15 @@ impl Scanner {
             // be meant.
             let vr = if header.vr == VR::SQ { VR::SQ } else { VR::UN };
             let header = Header { vr, was_un: vr == VR::SQ, ..*header };
-            return self.open(&header, Kind::Sequence, None, limit, Encoding::IMPLICIT_LE);
+            return self.open(&header, Kind::Sequence, false, limit, Encoding::IMPLICIT_LE);
         }
         match header.vr {
-            VR::SQ => self.open(header, Kind::Sequence, None, limit, header.encoding),
+            VR::SQ => self.open(header, Kind::Sequence, false, limit, header.encoding),
             // Implicit and unknown: only a sequence may have no length.
-            VR::UN => self.open(header, Kind::Sequence, None, limit, header.encoding),
+            VR::UN => self.open(header, Kind::Sequence, false, limit, header.encoding),
             VR::OB | VR::OW if header.tag == PIXEL_DATA && self.stack.is_empty() => self.pixel_data(header),
             VR::OB | VR::OW if header.encoding.explicit => {
-                self.open(header, Kind::Opaque, None, limit, header.encoding)
+                self.open(header, Kind::Opaque, false, limit, header.encoding)
             }
             _ => Err(bad_length("an undefined length where none is allowed", header.start).into()),
         }
@@ -60,25 +60,23 @@ impl Scanner {
     /// endian; else it stays the opaque value that it was written as.
     pub(super) fn defined_sequence(&mut self, window: Window<'_>, header: &Header, end: u64) -> Result<(), Stop> {
         if !header.was_un {
-            return self.open(header, Kind::Sequence, Some(end), end, header.encoding);
+            return self.open(header, Kind::Sequence, true, end, header.encoding);
         }
         if header.len <= self.limits.kept_bulk_bytes_max {
             // Taken back, it would be kept: it has to be in the window then.
             window.get(header.start, header.bytes as usize + header.len as usize)?;
         }
         let mark = self.builder.mark();
-        self.open(header, Kind::Sequence, Some(end), end, Encoding::IMPLICIT_LE)?;
-        if let Some(frame) = self.stack.last_mut() {
-            frame.speculation = Some((mark, *header));
-        }
+        self.open(header, Kind::Sequence, true, end, Encoding::IMPLICIT_LE)?;
+        self.speculations.push(Speculation { depth: self.stack.len() - 1, mark, header: *header });
         Ok(())
     }
 
-    fn open(
+    pub(super) fn open(
         &mut self,
         header: &Header,
         kind: Kind,
-        end: Option<u64>,
+        defined: bool,
         limit: u64,
         encoding: Encoding,
     ) -> Result<(), Stop> {
@@ -92,8 +90,8 @@ impl Scanner {
             Kind::Opaque => Content::Range,
         };
         let index = self.builder.open(header, content, &self.limits)?;
-        let bounded = end.is_some() || self.stack.last().is_some_and(|parent| parent.bounded);
-        self.stack.push(Frame { kind, index, end, limit, bounded, encoding, last_tag: None, speculation: None });
+        let bounded = defined || self.stack.last().is_some_and(|parent| parent.bounded);
+        self.stack.push(Frame { kind, index, limit, defined, bounded, encoding, last_tag: None });
         self.position = header.value();
         Ok(())
     }
@@ -102,15 +100,15 @@ impl Scanner {
     pub(super) fn item(&mut self, window: Window<'_>, top: &Frame) -> Result<(), Stop> {
         let header = self.item_header(window, top.encoding, top.limit)?;
         match header.tag {
-            ITEM if header.undefined() => self.open(&header, Kind::Item, None, top.limit, top.encoding),
+            ITEM if header.undefined() => self.open(&header, Kind::Item, false, top.limit, top.encoding),
             ITEM => {
                 let end = header.value() + u64::from(header.len);
                 if end > top.limit {
                     return Err(self.past(if end > self.total { self.total } else { top.limit }).into());
                 }
-                self.open(&header, Kind::Item, Some(end), end, top.encoding)
+                self.open(&header, Kind::Item, true, end, top.encoding)
             }
-            SEQUENCE_DELIMITATION if header.len == 0 && top.end.is_none() => {
+            SEQUENCE_DELIMITATION if header.len == 0 && !top.defined => {
                 self.close(self.position);
                 self.position += 8;
                 Ok(())
@@ -127,12 +125,12 @@ impl Scanner {
     /// Reads an item tag or a delimiter among the elements of an item.
     pub(super) fn delimiter_in_item(&mut self, top: &Frame, header: &Header) -> Result<(), Stop> {
         match header.tag {
-            ITEM_DELIMITATION if header.len == 0 && top.end.is_none() => {
+            ITEM_DELIMITATION if header.len == 0 && !top.defined => {
                 self.close(self.position);
                 self.position += 8;
                 Ok(())
             }
-            ITEM_DELIMITATION | SEQUENCE_DELIMITATION if header.len == 0 && top.end.is_some() => {
+            ITEM_DELIMITATION | SEQUENCE_DELIMITATION if header.len == 0 && top.defined => {
                 self.builder.note(Note::StrayDelimiter);
                 self.position += 8;
                 Ok(())
@@ -164,9 +162,8 @@ impl Scanner {
 
     /// Takes back the innermost UN that was read as a sequence; `false` if there is none.
     pub(super) fn give_up_speculation(&mut self, window: Window<'_>) -> Result<bool, Rejection> {
-        let Some(at) = self.stack.iter().rposition(|frame| frame.speculation.is_some()) else { return Ok(false) };
-        let Some((mark, header)) = self.stack[at].speculation else { return Ok(false) };
-        self.stack.truncate(at);
+        let Some(Speculation { depth, mark, header }) = self.speculations.pop() else { return Ok(false) };
+        self.stack.truncate(depth);
         self.builder.go_back(&mark);
         let opaque = Header { vr: VR::UN, was_un: false, ..header };
         // A value short enough to be kept was in this very window when the sequence was opened; a longer one is a range.

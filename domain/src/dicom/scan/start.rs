@@ -94,6 +94,7 @@ impl Scanner {
             self.builder.note(Note::MetaGroupLength);
         }
         self.data_set = self.position;
+        self.builder.reserve(window.from(self.position).len());
         let declared = self.declared_transfer_syntax()?;
         let mut likely = likely_encodings(head, left);
         self.attempts = Attempts {
@@ -138,11 +139,11 @@ impl Scanner {
         let Some(element) = self.builder.meta.iter().rev().find(|element| element.tag == TRANSFER_SYNTAX_UID) else {
             return Ok(None);
         };
-        let refuse = |reason, detail| Err(Rejection::new(reason, detail).at_offset(element.start));
-        let crate::dicom::skeleton::Content::Kept { at, len } = element.content else {
+        let refuse = |reason, detail| Err(Rejection::new(reason, detail).at_offset(element.start()));
+        let crate::dicom::skeleton::Content::Kept { at } = element.content else {
             return refuse(Reason::BadMeta, "the transfer syntax UID is no UID");
         };
-        let value = &self.builder.kept[at as usize..at as usize + len as usize];
+        let value = &self.builder.kept[at as usize..at as usize + element.len as usize];
         let uid = value.trim_ascii_start();
         let end = uid.iter().rposition(|byte| !matches!(byte, 0 | b' ')).map_or(0, |last| last + 1);
         let uid = &uid[..end];
@@ -196,6 +197,7 @@ impl Scanner {
         self.builder.go_back(&mark);
         self.builder.encapsulated = None;
         self.stack.clear();
+        self.speculations.clear();
         self.last_tag = None;
         self.pixels = None;
         self.suspicion = None;

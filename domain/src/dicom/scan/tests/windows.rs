@@ -57,7 +57,7 @@ fn an_object_cut_at_any_byte_is_refused_or_ends_between_elements() {
 fn a_ct_cut_inside_an_element_is_truncated() {
     let bytes = file(EXPLICIT, &sample(LE));
     let skeleton = scanned(&bytes);
-    let borders: Vec<u64> = skeleton.children(None).map(|index| skeleton.elements[index].start).collect();
+    let borders: Vec<u64> = skeleton.children(None).map(|index| skeleton.elements[index].start()).collect();
     for cut in skeleton.data_set as usize..bytes.len() {
         let verdict = scan_slice(&bytes[..cut], Limits::default());
         // One byte 08, 10 … or 00 of the next tag alone may be padding; the rest may not.
