@@ -38,6 +38,16 @@ impl<'a> Layout<'a> {
         layout
     }
 
+    /// Whether a frame has nothing left: its first fragment held only what must go, and no image.
+    pub(super) fn empties_a_frame(&self) -> bool {
+        let emptied = |index: usize| {
+            self.lengths.get(index) == Some(&0) && self.source.fragments.get(index).is_some_and(|f| f.len > 0)
+        };
+        let frames = &self.source.frames;
+        frames.iter().any(|&first| emptied(first as usize))
+            || frames.is_empty() && !self.lengths.is_empty() && (0..self.lengths.len()).all(emptied)
+    }
+
     /// Returns what was cut from inside the fragments.
     pub(super) fn cuts(&self) -> &'a [Cut] {
         &self.source.cuts

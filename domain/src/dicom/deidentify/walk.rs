@@ -144,6 +144,11 @@ pub(super) fn run(
     if skeleton.syntax.deflated {
         encoding = crate::dicom::skeleton::Encoding::EXPLICIT_LE;
     }
+    let layout = skeleton.encapsulated.as_ref().map(Layout::new);
+    if layout.as_ref().is_some_and(Layout::empties_a_frame) {
+        let detail = "a frame holds no image, only segments that must go";
+        return Err(Rejection::new(Reason::Pixel, detail).at_path("(7FE0,0010)".to_owned()));
+    }
     let mut walk = Walk {
         skeleton,
         profile,
@@ -156,7 +161,7 @@ pub(super) fn run(
         uids: HashMap::new(),
         new_patient_id: keys.new_patient_id(&identity.patient),
         sort,
-        layout: skeleton.encapsulated.as_ref().map(Layout::new),
+        layout,
         lists_references: [0x1115, 0x1200].into_iter().any(|at| skeleton.find(None, Tag(0x0008, at)).is_some()),
         refused: None,
     };
