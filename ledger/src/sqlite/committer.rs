@@ -421,4 +421,47 @@ mod tests {
         assert!(matches!(got_last.try_recv(), Ok((Ok(Appended::New(_)), _))));
         assert_eq!(head(writer.connection.as_ref().expect("open")).expect("a head").size, 2);
     }
+
+    #[test]
+    fn what_others_appended_meanwhile_is_read_although_the_end_was_known() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut ours = writer(&folder);
+        let other = open_existing(&ours.path).expect("open");
+        let mut other =
+            Writer { connection: Some(other), known: None, path: ours.path.clone(), origin: ours.origin.clone() };
+        assert!(answers(&mut ours, 1, 1).iter().all(Result::is_ok));
+        assert!(answers(&mut other, 2, 2).iter().all(Result::is_ok));
+        // Both writers know ends and head by now; each must see what the other wrote since.
+        assert!(matches!(answers(&mut ours, 3, 2)[..], [Ok(Appended::Already(_)), Ok(Appended::New(_))]));
+        assert!(matches!(answers(&mut other, 4, 2)[..], [Ok(Appended::Already(_)), Ok(Appended::New(_))]));
+        assert_eq!(head(ours.connection.as_ref().expect("open")).expect("a head").size, 5);
+    }
+
+    #[test]
+    fn a_second_entry_on_a_known_end_is_compared_and_swapped() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut writer = writer(&folder);
+        let (first, mut answered) = job(&writer, 1);
+        writer.answer(&mut vec![first]);
+        let Ok((Ok(Appended::New(receipt)), _)) = answered.try_recv() else { panic!("appended") };
+        let (mut forked, mut got_forked) = job(&writer, 1);
+        forked.tip = receipt.tip();
+        forked.tip.last.as_mut().expect("a last entry").leaf = LeafHash([9; 32]);
+        let (mut ahead, mut got_ahead) = job(&writer, 1);
+        ahead.tip = Tip { count: 2, ..receipt.tip() };
+        writer.answer(&mut vec![forked, ahead]);
+        assert!(matches!(got_forked.try_recv(), Ok((Err(Error::Damaged { .. }), _))));
+        assert!(matches!(got_ahead.try_recv(), Ok((Err(Error::Damaged { .. }), _))));
+    }
+
+    #[test]
+    fn a_waiter_that_is_gone_or_asleep_holds_up_nobody() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut writer = writer(&folder);
+        let ((first, gone), (second, _asleep), (third, mut awake)) =
+            (job(&writer, 1), job(&writer, 2), job(&writer, 3));
+        drop(gone);
+        writer.answer(&mut vec![first, second, third]);
+        assert!(matches!(awake.try_recv(), Ok((Ok(Appended::New(_)), _))));
+    }
 }
