@@ -1,7 +1,7 @@
 """Measures what the pipeline costs: cpu time (user and system, all threads) on one core, on a file system in memory.
 
-Usage: bench.py MEDIMG [--rounds N] [--growth-sr] [--strict] [--write FILE]. The contenders run interleaved over the same objects; figures
-are medians. Prints each gate with its ratio; with --strict every gate that is short fails the run. The process being
+Usage: bench.py MEDIMG [--rounds N] [--growth-sr] [--strict] [--write FILE]. The contenders run interleaved over the same
+objects; figures are medians. Prints each gate with its ratio; with --strict every gate that is short fails the run. The process being
 measured is a child whose usage the kernel counts (wait4), so nothing of this script is in any figure.
 """
 

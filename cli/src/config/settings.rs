@@ -42,7 +42,7 @@ pub(crate) static SETTINGS: [Setting; 17] = [
         "40",
         "objects in flight at once, most of them waiting for the ledger",
     ),
-    setting("in_flight_mb_max", Form::Number(1, 65_536), "6", "bytes of objects held in memory at once, in MiB"),
+    setting("in_flight_mb_max", Form::Number(1, 65_536), "12", "bytes of objects held in memory at once, in MiB"),
     setting("retry_delay_ms_max", Form::Number(0, 600_000), "500", "longest wait before a step is tried again, in ms"),
     setting("accept_pixels", Form::Switch, "false", "deliver objects whose pixels nobody has judged"),
     setting("copy_raw", Form::Switch, "false", "keep a copy of each original in raw/"),

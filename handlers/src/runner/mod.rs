@@ -46,7 +46,7 @@ pub struct RunLimits {
 
 impl Default for RunLimits {
     fn default() -> Self {
-        Self { in_flight_max: 40, in_flight_bytes_max: 6 << 20, retry_delay_ms_max: 500 }
+        Self { in_flight_max: 40, in_flight_bytes_max: 12 << 20, retry_delay_ms_max: 500 }
     }
 }
 
