@@ -248,3 +248,43 @@ async fn whichever_call_of_the_ledger_fails_the_next_run_ends_the_same() {
         }
     }
 }
+
+/// A ledger that is slow with the stream it hears of first, so that every other object is ready before it.
+struct SlowForTheFirst(Arc<MemoryLedger>, std::sync::OnceLock<ledger::StreamKey>);
+
+#[async_trait::async_trait]
+impl Ledger for SlowForTheFirst {
+    fn origin(&self) -> &Origin {
+        self.0.origin()
+    }
+
+    async fn load(&self, stream: ledger::StreamKey) -> Result<ledger::Stream, ledger::Error> {
+        self.0.load(stream).await
+    }
+
+    async fn append(
+        &self,
+        tip: &ledger::Tip,
+        decision: &ledger::Decision,
+        at: ledger::UtcMillis,
+        nonce: ledger::Nonce,
+    ) -> Result<ledger::Appended, ledger::Error> {
+        if *self.1.get_or_init(|| tip.stream()) == tip.stream() && tip.count() > 0 {
+            for _ in 0..500 {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.0.append(tip, decision, at, nonce).await
+    }
+}
+
+#[tokio::test]
+async fn a_higher_object_of_the_same_key_waits_even_if_it_is_ready_first() {
+    let bench = Bench::new();
+    let slow = Arc::new(SlowForTheFirst(bench.ledger.clone(), std::sync::OnceLock::new()));
+    let (summary, reports) = bench.run(slow, Arc::new(bench.objects()), &[]).await;
+    assert!(summary.stopped_by.is_none(), "{summary:?}");
+    let outcomes = outcomes(&reports);
+    assert_eq!(outcomes[&1], (Outcome::Delivered, None, false));
+    assert_eq!(outcomes[&3], (Outcome::Quarantined, Some("dup_conflict"), false));
+}
