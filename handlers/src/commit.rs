@@ -25,12 +25,13 @@ pub enum Committed {
 /// # Errors
 /// Transient when the ledger is out of reach or full; broken when the command contradicts the stream or the stream is damaged.
 pub async fn commit(pipeline: &Pipeline, work: &mut Work, command: &Command) -> Result<Committed> {
+    let mut lost = None;
     for _ in 0..ROUNDS_MAX {
         let now_ms = pipeline.surroundings.now_ms();
         let time = Time::from_unix_ms(i64::try_from(now_ms).unwrap_or(i64::MAX));
         match work.upload.decide(work.stream, command, time) {
             Ok(decided) => {
-                if let Some(events) = append(pipeline, work, command, decided, now_ms).await? {
+                if let Some(events) = append(pipeline, work, command, decided, now_ms, &mut lost).await? {
                     return Ok(Committed::Recorded(events));
                 }
             }
@@ -44,6 +45,10 @@ pub async fn commit(pipeline: &Pipeline, work: &mut Work, command: &Command) -> 
         }
     }
     let tried = format!("record {} {ROUNDS_MAX} times", command.name());
+    // A store that never confirms, for instance because its file may not grow, is told as what it is.
+    if let Some(error) = lost {
+        return Err(ledger_error(&tried, error));
+    }
     Err(Error::lost("ledger_contended", tried, "others kept writing to the stream, or answers were lost"))
 }
 
@@ -54,6 +59,7 @@ async fn append(
     command: &Command,
     decided: Decided,
     now_ms: u64,
+    lost: &mut Option<ledger::Error>,
 ) -> Result<Option<Vec<Event>>> {
     let Decided { id, events, study } = decided;
     let decision = ledger_decision(id, &events, study, actor_of(p, command))?;
@@ -71,7 +77,10 @@ async fn append(
         }
         // What stands may say more than we would have said (another stage token): it is read, not assumed.
         Ok(Appended::Already(_)) | Err(ledger::Error::Conflict { .. }) => reload(p, work).await.map(|()| None),
-        Err(error @ ledger::Error::Unknown { .. }) if !error.is_disk_full() => reload(p, work).await.map(|()| None),
+        Err(error @ ledger::Error::Unknown { .. }) if !error.is_disk_full() => {
+            *lost = Some(error);
+            reload(p, work).await.map(|()| None)
+        }
         Err(error) => Err(ledger_error("record a decision", error)),
     }
 }
