@@ -176,7 +176,7 @@ fn full_uid(store: &Store, name: &Phi<String>) -> Result<Phi<String>> {
     }
 }
 
-async fn tagged(store: &Store, tag: &Tag, streams: &mut Vec<StreamKey>) -> Result<()> {
+pub(crate) async fn tagged(store: &Store, tag: &Tag, streams: &mut Vec<StreamKey>) -> Result<()> {
     let kind = ledger::TagKind::from_word(tag.kind.word().as_bytes());
     let Some(kind) = kind else { return Ok(()) };
     let tag = ledger::Tag { kind, hash: ledger::IndexHash { version: tag.hash.version, hash: tag.hash.hash.0 } };

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod buffers;
 pub mod bus;
 pub mod commit;
+pub mod compare;
 pub mod error;
 pub mod keys;
 pub mod objects;

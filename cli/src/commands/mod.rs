@@ -4,6 +4,7 @@ mod bus;
 mod completions;
 mod config;
 mod demo;
+mod diff;
 mod doctor;
 mod export;
 mod history;
@@ -29,6 +30,7 @@ pub(crate) enum Verb {
     History(history::Args),
     Verify(verify::Args),
     Export(export::Args),
+    Diff(diff::Args),
     Bus(bus::Args),
     Doctor(doctor::Args),
     Config(config::Args),
@@ -45,6 +47,7 @@ impl Verb {
             Self::History(args) => history::run(args, context),
             Self::Verify(args) => verify::run(args, context),
             Self::Export(args) => export::run(args, context),
+            Self::Diff(args) => diff::run(args, context),
             Self::Bus(args) => bus::run(args, context),
             Self::Doctor(args) => doctor::run(args, context),
             Self::Config(args) => config::run(args, context),

@@ -1,7 +1,7 @@
 //! What an event says, in a few words for people.
 
 use domain::events::{
-    Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested, InstanceValidated, Intake, ReplayCause,
+    AccessPurpose, Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested, InstanceValidated, Intake, ReplayCause,
     ReviewVerdict, VerificationOutcome,
 };
 
@@ -58,6 +58,13 @@ pub(super) fn told(data: &EventData) -> String {
                 HistoryQuery::All => "everything",
             };
             format!("history read: {about}, {} entries as of size {}", said.matched, said.as_of_size)
+        }
+        EventData::ObjectAccessed(said) => {
+            let purpose = match said.purpose {
+                AccessPurpose::Diff => "to compare it with what was delivered",
+            };
+            let object = said.object.map(|stream| format!(" {stream}")).unwrap_or_default();
+            format!("values of a raw object{object} shown {purpose}")
         }
         EventData::LedgerVerified(said) => match said.outcome {
             VerificationOutcome::Clean => format!("ledger verified: {} entries, nothing found", said.size),
