@@ -115,6 +115,12 @@ pub(crate) enum Error {
     /// Values were asked for where a person does not read along.
     #[error("values of an object were asked for, and standard output is no terminal")]
     ValuesNeedTerminal,
+    /// What was typed is no attribute.
+    #[error("an attribute was looked up: it is no keyword of PS3.6 and no number of eight hex digits")]
+    TagUnknown {
+        /// The keyword that comes nearest.
+        near: Option<&'static str>,
+    },
     /// An object that was named is none that can be read.
     #[error("{which} was scanned: {rejection}")]
     Object {
@@ -176,6 +182,7 @@ impl Error {
             Self::StreamForm => "stream_form",
             Self::Entry { .. } => "entry_unreadable",
             Self::ValuesNeedTerminal => "values_need_terminal",
+            Self::TagUnknown { .. } => "tag_unknown",
             Self::Object { .. } => "object_refused",
             Self::Unsound { .. } => "ledger_unsound",
             Self::DemoStore => "demo_store",
@@ -227,6 +234,10 @@ impl Error {
             Self::ValuesNeedTerminal => {
                 "leave out --show-values and --json, or run it on a terminal: values may name a patient".to_owned()
             }
+            Self::TagUnknown { near: Some(near) } => format!("did you mean `{near}`?"),
+            Self::TagUnknown { near: None } => {
+                "give a keyword such as PatientName, or a number such as 00100010".to_owned()
+            }
             Self::Object { .. } => "name a DICOM object that is whole".to_owned(),
             Self::Entry { .. } => "use the version of medimg that wrote the entry; run `medimg verify`".to_owned(),
             Self::Unsound { .. } => {
@@ -252,6 +263,7 @@ impl Error {
             | Self::Read { .. }
             | Self::Events { .. }
             | Self::ValuesNeedTerminal
+            | Self::TagUnknown { .. }
             | Self::StreamForm => Exit::Usage,
             Self::Object { .. } => Exit::SomeFailed,
             Self::Entry { .. } | Self::Unsound { .. } => Exit::Integrity,

@@ -2,5 +2,6 @@
 //!
 //! Invariant: a view holds what events hold, and so no value of an object.
 
+pub mod explain;
 pub mod history;
 pub mod receipt;

@@ -5,6 +5,7 @@
 mod words;
 
 use domain::dicom::Tag;
+use domain::dicom::facts::Row;
 
 /// More lines than this have no receipt that this program wrote.
 const LINES_MAX: usize = 10_000;
@@ -145,6 +146,11 @@ impl Receipt {
     }
 }
 
+/// Returns the Basic Profile's codes of a row, as Table E.1-1 spells them: `X/Z/D`.
+pub const fn codes_of_row(row: &Row) -> &'static str {
+    words::code(row.action)
+}
+
 /// Reads `00100010`, or `0029xxxx` for the private attributes of a group.
 fn tag(text: &str) -> Option<Tag> {
     let (group, element) = text.is_ascii().then(|| text.split_at_checked(4)).flatten()?;
@@ -159,9 +165,10 @@ mod tests {
 
     #[test]
     fn a_packed_receipt_is_read_line_by_line() {
-        let receipt =
-            Receipt::read("0002FFFF a meta,00100010 u r72,0029xxxx x r656 *12,00081140.*.00081155 u r62 *3,* * more *7")
-                .expect("a receipt");
+        let receipt = Receipt::read(
+            "0002FFFF a meta,00100010 u r72,0029xxxx x r656 *12,00081140.*.00081155 u r62 *3,* * more *7",
+        )
+        .expect("a receipt");
         assert_eq!((receipt.lines.len(), receipt.unlisted), (4, 7));
         assert_eq!(receipt.lines[1].rule, Rule::Row(72));
         assert_eq!(receipt.lines[2].path, [Tag(0x0029, 0xFFFF)]);
@@ -172,7 +179,9 @@ mod tests {
 
     #[test]
     fn what_is_no_receipt_is_refused() {
-        for text in ["0010001 x r1", "00100010 q r1", "00100010 x", "00100010 x r1 3", "00100010 x DOE^JANE", "é0100010 x r1"] {
+        for text in
+            ["0010001 x r1", "00100010 q r1", "00100010 x", "00100010 x r1 3", "00100010 x DOE^JANE", "é0100010 x r1"]
+        {
             assert_eq!(Receipt::read(text), None, "{text}");
         }
     }

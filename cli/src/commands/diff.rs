@@ -65,7 +65,8 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         block_on(compare::record_access(store, &System, person, record.as_ref()))??;
     }
     let comparison = compare::compare(&raw, &out, record.as_ref());
-    let told = Told { raw: &raw, out: &out, record: record.as_ref(), comparison: &comparison, style: context.output.style };
+    let told =
+        Told { raw: &raw, out: &out, record: record.as_ref(), comparison: &comparison, style: context.output.style };
     if context.output.json {
         told.json(context)?;
     } else {
@@ -184,7 +185,8 @@ impl Told<'_> {
             for undone in &self.comparison.verdict.undone {
                 let line = &undone.line;
                 let told = format!("{} {} by {}", line_place(&line.path), line.action.word(), line.rule.told());
-                let missing = format!("not seen: the receipt says {told}, {} times more than there are changes\n", undone.count);
+                let missing =
+                    format!("not seen: the receipt says {told}, {} times more than there are changes\n", undone.count);
                 text.push_str(&self.style.paint(Tone::Bad, &missing));
             }
         }
@@ -202,7 +204,15 @@ impl Told<'_> {
             let shapes = [change.raw, change.out].map(|shape| shape.map(shape_told).unwrap_or_default());
             let [raw, out] = shapes;
             let place = change.place.as_str();
-            table.row([place.into(), name(judged).into(), word(change.kind).into(), raw.into(), out.into(), code, rule]);
+            table.row([
+                place.into(),
+                name(judged).into(),
+                word(change.kind).into(),
+                raw.into(),
+                out.into(),
+                code,
+                rule,
+            ]);
         }
         table.render(self.style)
     }
@@ -223,7 +233,9 @@ impl Told<'_> {
         let words = match (&judged.why, self.record, &rule) {
             (_, None, _) => Cell::from(""),
             (Why::Unlisted, ..) => Cell::new(Tone::Dim, "counted in the receipt, not listed"),
-            (Why::Noted, ..) => Cell::new(Tone::Dim, "of elements that stand twice the last counts; noted at ingestion"),
+            (Why::Noted, ..) => {
+                Cell::new(Tone::Dim, "of elements that stand twice the last counts; noted at ingestion")
+            }
             (Why::Unexplained, ..) => Cell::new(Tone::Bad, "UNEXPLAINED"),
             (Why::Line(_), _, rule) => Cell::from(rule.as_ref().map(Rule::told).unwrap_or_default()),
         };
@@ -237,7 +249,10 @@ impl Told<'_> {
             Pixels::Identical => "identical pixel data: yes".to_owned(),
             Pixels::IdenticalButFor(segments) => {
                 let segments: Vec<_> = segments.iter().map(|(what, count)| format!("{what} {count}")).collect();
-                format!("identical pixel data: yes, apart from stripped segments that code no image: {}", segments.join(", "))
+                format!(
+                    "identical pixel data: yes, apart from stripped segments that code no image: {}",
+                    segments.join(", ")
+                )
             }
             Pixels::Different => self.style.paint(Tone::Bad, "identical pixel data: no"),
         };
@@ -296,8 +311,23 @@ fn value(skeleton: &Skeleton, shape: Shape) -> String {
     let bytes = shape.index.and_then(|at| skeleton.elements.get(at)).and_then(|element| skeleton.bytes(element));
     let is_text = !matches!(
         shape.vr,
-        VR::OB | VR::OD | VR::OF | VR::OL | VR::OV | VR::OW | VR::UN | VR::SQ | VR::AT
-            | VR::US | VR::SS | VR::UL | VR::SL | VR::UV | VR::SV | VR::FL | VR::FD
+        VR::OB
+            | VR::OD
+            | VR::OF
+            | VR::OL
+            | VR::OV
+            | VR::OW
+            | VR::UN
+            | VR::SQ
+            | VR::AT
+            | VR::US
+            | VR::SS
+            | VR::UL
+            | VR::SL
+            | VR::UV
+            | VR::SV
+            | VR::FL
+            | VR::FD
     );
     let Some(bytes) = bytes.filter(|_| is_text) else { return shape_told(shape) };
     let declared = skeleton.value(Tag(0x0008, 0x0005)).filter(|value| !value.is_empty());

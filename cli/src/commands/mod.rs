@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod diff;
 mod doctor;
+mod explain;
 mod export;
 mod history;
 mod man;
@@ -31,6 +32,7 @@ pub(crate) enum Verb {
     Verify(verify::Args),
     Export(export::Args),
     Diff(diff::Args),
+    Explain(explain::Args),
     Bus(bus::Args),
     Doctor(doctor::Args),
     Config(config::Args),
@@ -48,6 +50,7 @@ impl Verb {
             Self::Verify(args) => verify::run(args, context),
             Self::Export(args) => export::run(args, context),
             Self::Diff(args) => diff::run(args, context),
+            Self::Explain(args) => explain::run(args, context),
             Self::Bus(args) => bus::run(args, context),
             Self::Doctor(args) => doctor::run(args, context),
             Self::Config(args) => config::run(args, context),

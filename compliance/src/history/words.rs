@@ -1,8 +1,8 @@
 //! What an event says, in a few words for people.
 
 use domain::events::{
-    AccessPurpose, Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested, InstanceValidated, Intake, ReplayCause,
-    ReviewVerdict, VerificationOutcome,
+    AccessPurpose, Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested, InstanceValidated, Intake,
+    ReplayCause, ReviewVerdict, VerificationOutcome,
 };
 
 /// Returns what happened.

@@ -97,7 +97,8 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join("domain/src/dicom");
         let mut text = String::new();
         sources(&root.join("deidentify"), &mut text);
-        let mut names: Vec<String> = ["General(\"", "Goes(\"", "level, \""].iter().flat_map(|s| literals(&text, s)).collect();
+        let mut names: Vec<String> =
+            ["General(\"", "Goes(\"", "level, \""].iter().flat_map(|s| literals(&text, s)).collect();
         let mut cuts = fs::read_to_string(root.join("jpeg.rs")).expect("a source");
         sources(&root.join("jpeg"), &mut cuts);
         sources(&root.join("scan"), &mut cuts);

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use super::ReadError;
 use super::kinds::{
     HistoryQueried, InstanceDeidentified, InstanceDelivered, InstanceIngested, InstanceQuarantined, InstanceValidated,
-    LedgerHeartbeat, LedgerVerified, ObjectAccessed, ObjectReceived, ProcessingFailed, ReplayCompleted, ReplayRequested, ReviewDecided,
-    StudyCompleted, StudyReopened,
+    LedgerHeartbeat, LedgerVerified, ObjectAccessed, ObjectReceived, ProcessingFailed, ReplayCompleted,
+    ReplayRequested, ReviewDecided, StudyCompleted, StudyReopened,
 };
 use super::words::Tag;
 

@@ -133,8 +133,7 @@ fn rank(said: &InstanceDeidentified, raw_is_received: bool, out: &Side, key: Opt
 }
 
 fn key_of(out: &Side) -> Option<String> {
-    let [study, series, sop] =
-        [STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID].map(|tag| out.uid(tag));
+    let [study, series, sop] = [STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID].map(|tag| out.uid(tag));
     Some(format!("{}/{}/{}.dcm", study?, series?, sop?))
 }
 

@@ -367,7 +367,8 @@ fn follows(raw: &domain::dicom::skeleton::Encapsulated, out: &domain::dicom::ske
     let starts = |offset: &u32| out.fragments.iter().position(|f| f.value - first == u64::from(*offset));
     let at: Vec<Option<usize>> = out.basic_offset_table.iter().map(starts).collect();
     let unchanged = raw.basic_offset_table == out.basic_offset_table;
-    unchanged || at.len() == raw.frames.len() && at.iter().zip(&raw.frames).all(|(at, frame)| *at == Some(*frame as usize))
+    unchanged
+        || at.len() == raw.frames.len() && at.iter().zip(&raw.frames).all(|(at, frame)| *at == Some(*frame as usize))
 }
 
 /// Returns the elements of a level by tag, and those that a later one of the same tag replaces.
