@@ -5,3 +5,4 @@
 pub mod explain;
 pub mod history;
 pub mod receipt;
+pub mod why;

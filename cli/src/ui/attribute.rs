@@ -33,6 +33,17 @@ pub(crate) fn repeats(tag: Tag) -> bool {
     matches!(range, Some(TagRange::Group100(_) | TagRange::Element100(_)))
 }
 
+/// Returns a place of an object with the keyword of its last tag: `(7FE0,0010) PixelData`; a byte offset as it is.
+pub(crate) fn place_told(place: &str) -> String {
+    let last = place.rsplit('.').next().unwrap_or(place);
+    let digits: String = last.split('[').next().unwrap_or(last).chars().filter(char::is_ascii_hexdigit).collect();
+    let number = u32::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 8 && !place.starts_with('@'));
+    match number {
+        Some(number) => format!("{place} {}", keyword(Tag((number >> 16) as u16, number as u16))),
+        None => place.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +56,8 @@ mod tests {
         assert_eq!(keyword(Tag(0x0008, 0x0000)), "group length");
         assert_eq!(keyword(Tag(0x0010, 0x0001)), "not in the dictionary");
         assert_eq!(keyword(Tag(0x6002, 0x3000)), "OverlayData");
+        assert_eq!(place_told("(0040,A730)[0].(0040,A160)"), "(0040,A730)[0].(0040,A160) TextValue");
+        assert_eq!(place_told("@12345678"), "@12345678");
         assert!(repeats(Tag(0x6002, 0x3000)) && !repeats(Tag(0x0010, 0x0010)));
     }
 }
