@@ -149,14 +149,14 @@ fn unknown() -> Error {
 }
 
 /// Every tag under which entries of the study may stand: it may be the original UID or a new one.
-fn tags_of(keys: &Keys, uid: &Phi<String>) -> Vec<Tag> {
+pub(crate) fn tags_of(keys: &Keys, uid: &Phi<String>) -> Vec<Tag> {
     let new = keys.new_study_k_all(uid.expose()).into_iter().map(|hash| Tag { kind: TagKind::NewStudy, hash });
     let original = keys.study_k_all(uid).into_iter().map(|hash| Tag { kind: TagKind::Study, hash });
     new.chain(original).collect()
 }
 
 /// Returns the UID that `name` is, or the new UID whose short name it is.
-fn full_uid(store: &Store, name: &Phi<String>) -> Result<Phi<String>> {
+pub(crate) fn full_uid(store: &Store, name: &Phi<String>) -> Result<Phi<String>> {
     if is_well_formed_uid(name.expose()) {
         return Ok(name.clone());
     }

@@ -10,6 +10,7 @@ pub mod bus;
 pub mod commit;
 pub mod compare;
 pub mod error;
+pub mod follow;
 pub mod keys;
 pub mod objects;
 pub mod pipeline;

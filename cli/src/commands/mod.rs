@@ -8,6 +8,7 @@ mod diff;
 mod doctor;
 mod explain;
 mod export;
+mod follow;
 mod history;
 mod man;
 mod process;
@@ -33,6 +34,7 @@ pub(crate) enum Verb {
     History(history::Args),
     Verify(verify::Args),
     Export(export::Args),
+    Follow(follow::Args),
     Why(why::Args),
     Diff(diff::Args),
     Explain(explain::Args),
@@ -52,6 +54,7 @@ impl Verb {
             Self::History(args) => history::run(args, context),
             Self::Verify(args) => verify::run(args, context),
             Self::Export(args) => export::run(args, context),
+            Self::Follow(args) => follow::run(args, context),
             Self::Why(args) => why::run(args, context),
             Self::Diff(args) => diff::run(args, context),
             Self::Explain(args) => explain::run(args, context),
