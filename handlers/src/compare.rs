@@ -5,6 +5,8 @@ mod access;
 mod judge;
 mod record;
 mod side;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::collections::BTreeMap;

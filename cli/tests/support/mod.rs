@@ -60,6 +60,14 @@ impl Place {
         listed.lines.iter().map(|line| (line["expected"].clone(), line["reason"].clone())).collect()
     }
 
+    /// Returns the demo's files, relative to the place, in walk order.
+    #[allow(dead_code)] // Each test binary has the support whole and uses its part.
+    pub(crate) fn demo_files(&self) -> Vec<String> {
+        let below = self.path("");
+        let relative = |path: PathBuf| path.strip_prefix(&below).ok().and_then(|path| path.to_str().map(str::to_owned));
+        files(&self.path("in")).into_iter().filter_map(relative).collect()
+    }
+
     /// Changes the ledger behind the program's back.
     pub(crate) fn sql(&self, statements: &str) {
         let ledger = rusqlite::Connection::open(self.store().join("ledger.sqlite")).expect("opens");
