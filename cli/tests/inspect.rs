@@ -79,8 +79,14 @@ fn a_byte_changed_in_a_kept_attribute_is_found_and_named() {
     let (summary, changes) = read(&done);
     let unexplained: Vec<_> = changes.iter().filter(|change| change["explained"] == false).collect();
     assert_eq!((done.code, unexplained.len()), (1, 1), "{unexplained:?}");
-    assert_eq!((&unexplained[0]["path"], &unexplained[0]["attribute"]), (&"(0018,0050)".into(), &"SliceThickness".into()));
-    assert_eq!((&summary["record"]["out_is_written"], &summary["record"]["raw_is_received"]), (&false.into(), &true.into()));
+    assert_eq!(
+        (&unexplained[0]["path"], &unexplained[0]["attribute"]),
+        (&"(0018,0050)".into(), &"SliceThickness".into())
+    );
+    assert_eq!(
+        (&summary["record"]["out_is_written"], &summary["record"]["raw_is_received"]),
+        (&false.into(), &true.into())
+    );
     let told = diff(&place, &[], raw, "changed.dcm");
     assert!(told.stdout.contains("UNEXPLAINED") && told.stdout.contains("OUT is not what was written"));
 }
@@ -94,7 +100,9 @@ fn a_line_of_the_receipt_without_its_change_is_told() {
     let done = diff(&place, &["--json"], raw, raw);
     let (summary, lines) = read(&done);
     assert_eq!((done.code, &summary["changes"]), (1, &0.into()));
-    assert!(lines.iter().any(|line| line["path"] == "(0010,0010)" && line["change"].is_null() && line["action"] == "U"));
+    assert!(
+        lines.iter().any(|line| line["path"] == "(0010,0010)" && line["change"].is_null() && line["action"] == "U")
+    );
     assert!(summary["unexplained"].as_u64().expect("a number") > 40);
 }
 
@@ -162,7 +170,11 @@ fn an_attribute_is_explained_by_keyword_number_and_path() {
     let nested = place.run(&["explain", "--json", "00082112.*.00081155"]).done();
     assert_eq!(nested.lines[0]["path"], "(0008,2112)[*].(0008,1155)");
     let told = place.run(&["explain", "SliceThickness"]).done();
-    assert!(told.stdout.contains("no row in PS3.15 Table E.1-1") && told.stdout.contains("ct-image"), "{}", told.stdout);
+    assert!(
+        told.stdout.contains("no row in PS3.15 Table E.1-1") && told.stdout.contains("ct-image"),
+        "{}",
+        told.stdout
+    );
     let wrong = place.run(&["explain", "PatientNmae"]).done();
     assert_eq!((wrong.code, wrong.error().as_str()), (2, "tag_unknown"));
     assert!(wrong.stderr.contains("`PatientName`") && !wrong.stderr.contains("Nmae"));
@@ -223,15 +235,18 @@ fn follow_waits_for_a_study_shows_it_whole_and_ends_with_its_last_object() {
     let study = place.original_study("in/mr");
     let mut follow = Command::new(env!("CARGO_BIN_EXE_medimg"));
     follow.args(["follow", "--json", "--for", "50s", &study]).env_clear().env("MEDIMG_STORE", "store");
-    let follow = follow.current_dir(place.path("")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    let follow =
+        follow.current_dir(place.path("")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
     place.run(&["process"]).path("in/mr").done();
     let output = follow.wait_with_output().expect("it ends by itself");
     let text = String::from_utf8(output.stdout).expect("text");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let (last, entries) = lines.split_last().expect("a summary");
     assert_eq!((output.status.code(), &last["follow"]["delivered"]), (Some(0), &3.into()));
-    let mut of_objects: Vec<_> =
-        entries.iter().filter(|line| line["actor"].as_str().is_some_and(|actor| actor.starts_with("system:"))).collect();
+    let mut of_objects: Vec<_> = entries
+        .iter()
+        .filter(|line| line["actor"].as_str().is_some_and(|actor| actor.starts_with("system:")))
+        .collect();
     assert_eq!(of_objects.len(), 15, "the first entries too, which stood there before the study was known");
     of_objects.sort_by_key(|line| (line["stream"].to_string(), line["seq"].as_u64()));
     assert!(of_objects.iter().enumerate().all(|(at, line)| line["seq"] == at as u64 % 5), "each once");

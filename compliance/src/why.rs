@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::Reason;
-use domain::events::{self, EventData, ReadError};
+use domain::events::{self, EventData};
 use domain::workflow::{FailureKind, Step};
 use ledger::Entry;
 
@@ -66,11 +66,22 @@ impl Why {
     }
 }
 
+/// An entry whose body this program cannot read: damaged, or written by a newer version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its stream.
+    pub stream: String,
+    /// Its number in the stream.
+    pub seq: u64,
+    /// Why not, as the reader of events says it.
+    pub code: &'static str,
+}
+
 /// Returns why the objects of these streams ended as they did. Streams that are about no object are passed over.
 ///
 /// # Errors
-/// A body that this program cannot read: damaged, or written by a newer version.
-pub fn of_streams(streams: &[Vec<Entry>]) -> Result<Why, ReadError> {
+/// The first entry that cannot be read.
+pub fn of_streams(streams: &[Vec<Entry>]) -> Result<Why, Unreadable> {
     let mut why = Why::default();
     for stream in streams {
         match of_stream(stream)? {
@@ -88,7 +99,7 @@ enum Ended {
     Otherwise(Cause, Object),
 }
 
-fn of_stream(stream: &[Entry]) -> Result<Ended, ReadError> {
+fn of_stream(stream: &[Entry]) -> Result<Ended, Unreadable> {
     let mut ended = Ended::NoObject;
     for entry in stream {
         let header = &entry.header;
@@ -99,7 +110,9 @@ fn of_stream(stream: &[Entry]) -> Result<Ended, ReadError> {
             at,
             attempts,
         };
-        for event in events::read(entry.body.as_bytes())? {
+        let read = events::read(entry.body.as_bytes());
+        let unreadable = |code| Unreadable { stream: header.stream.to_string(), seq: header.seq, code };
+        for event in read.map_err(|error| unreadable(error.code()))? {
             ended = match event.data {
                 EventData::InstanceDelivered(_) => Ended::Delivered,
                 EventData::InstanceQuarantined(said) => {

@@ -36,10 +36,10 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let store = Store::open(&context.store, Access::Ask, config.text("environment"), &System)?;
     let person = Person::of_user(&person::name(), &store.keys);
     let answer = block_on(ask::history(&store, &System, person, &question))??;
-    let found = why::of_streams(&answer.streams).map_err(|error| Error::Entry {
-        stream: String::new(),
-        seq: 0,
-        code: error.code(),
+    let found = why::of_streams(&answer.streams).map_err(|why::Unreadable { stream, seq, code }| Error::Entry {
+        stream,
+        seq,
+        code,
     })?;
     if found.objects() == 0 {
         return Err(Error::Stopped {

@@ -174,13 +174,15 @@ async fn the_receipt_explains_whatever_is_made_of_mutated_objects() {
     let (mut accepted, mut wrong) = (0, Vec::new());
     for turn in 0..count {
         let seed = &seeds[random.below(seeds.len())];
-        let raw = if turn < seeds.len() as u64 { seeds[turn as usize].clone() } else { testkit::mutated(seed, &mut random) };
+        let raw =
+            if turn < seeds.len() as u64 { seeds[turn as usize].clone() } else { testkit::mutated(seed, &mut random) };
         let Some((out, record)) = made(&raw) else { continue };
         accepted += 1;
         let found = folder.compare(&raw, &out, Some(&record)).await;
         if found.unexplained() > 0 || found.pixels == Pixels::Different {
             let changes = found.verdict.changes.iter().filter(|judged| judged.why == Why::Unexplained);
-            let places: Vec<_> = changes.map(|judged| (judged.change.place.clone(), judged.change.kind)).take(3).collect();
+            let places: Vec<_> =
+                changes.map(|judged| (judged.change.place.clone(), judged.change.kind)).take(3).collect();
             let undone: Vec<_> = found.verdict.undone.iter().take(3).collect();
             wrong.push(format!("turn {turn}: {:?} {places:?} {undone:?}", found.pixels));
         }
@@ -206,6 +208,9 @@ async fn that_values_were_shown_is_recorded_with_the_person_and_the_object() {
     assert_eq!(rows.len(), 1);
     let entry = &rows[0].entry;
     assert_eq!(entry.header.types.iter().collect::<Vec<_>>(), ["imaging.object.accessed.v1"]);
-    assert!(entry.body.contains(&format!("\"object\":\"{}\"", record.stream)) && entry.body.contains("\"purpose\":\"diff\""));
+    assert!(
+        entry.body.contains(&format!("\"object\":\"{}\"", record.stream))
+            && entry.body.contains("\"purpose\":\"diff\"")
+    );
     assert!(entry.header.actor.to_string().starts_with("u:k1:") && !entry.body.contains("jdoe"));
 }
