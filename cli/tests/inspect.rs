@@ -158,6 +158,53 @@ fn values_are_for_a_terminal_and_what_is_no_object_is_refused() {
     assert!(!all.stdout.contains("object.accessed"), "nothing was shown");
 }
 
+/// Runs `medimg` on a terminal of its own and returns its exit code and what the terminal showed.
+fn on_a_terminal(place: &Place, line: &[&str]) -> (i32, String) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&master).expect("granted");
+    unlockpt(&master).expect("unlocked");
+    let name = ptsname(&master, Vec::new()).expect("its name").into_string().expect("text");
+    let slave = fs::File::options().read(true).write(true).open(name).expect("opened");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_medimg"));
+    command.args(line).env_clear().env("MEDIMG_STORE", "store").env("NO_COLOR", "1").current_dir(place.path(""));
+    let mut child = command.stdout(slave).stderr(Stdio::null()).stdin(Stdio::null()).spawn().expect("starts");
+    drop(command);
+    let (mut shown, mut block) = (Vec::new(), [0; 4_096]);
+    // Once nobody holds the other end, reading is an error (EIO).
+    while let Ok(len) = std::io::Read::read(&mut fs::File::from(master.try_clone().expect("a handle")), &mut block) {
+        shown.extend_from_slice(&block[..len]);
+        if len == 0 {
+            break;
+        }
+    }
+    (child.wait().expect("ends").code().expect("by itself"), String::from_utf8_lossy(&shown).into_owned())
+}
+
+#[test]
+fn values_are_shown_on_a_terminal_when_asked_for_and_that_is_recorded() {
+    let place = Place::with_demo();
+    let pairs = delivered(&place);
+    let (raw, key) = pairs.iter().find(is_ct).expect("a CT");
+    let out = format!("store/processed/{key}");
+    let object = dicom_object::open_file(place.path(raw)).expect("a file of the demo");
+    let name = object.element_by_name("PatientName").expect("a name").to_str().expect("text").into_owned();
+    let (code, shown) = on_a_terminal(&place, &["diff", raw, &out]);
+    assert_eq!(code, 0);
+    assert!(shown.contains("PatientName") && !shown.contains(name.trim_end()), "no value unless asked for");
+    let (code, shown) = on_a_terminal(&place, &["diff", "--show-values", raw, &out]);
+    assert_eq!(code, 0);
+    assert!(shown.contains(name.trim_end()));
+    let all = place.run(&["history", "--all", "--json"]).done();
+    let read: Vec<_> = all.lines.iter().filter(|line| line["types"][0] == "imaging.object.accessed.v1").collect();
+    assert_eq!(read.len(), 1, "the one time that values were shown");
+    let said = &read[0]["events"][0]["data"];
+    let streams: Vec<_> = all.lines.iter().map(|line| &line["stream"]).collect();
+    assert!(said["purpose"] == "diff" && streams.contains(&&said["object"]) && read[0]["subject"].is_string());
+    assert!(read[0]["actor"].as_str().expect("an actor").starts_with("u:k1:"));
+    assert_eq!(place.run(&["verify"]).done().code, 0);
+}
+
 #[test]
 fn an_attribute_is_explained_by_keyword_number_and_path() {
     let place = Place::with_demo();

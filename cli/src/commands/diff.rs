@@ -32,7 +32,8 @@ const VALUE_CHARACTERS_MAX: usize = 48;
 #[command(
     after_help = "Without a store the changes are shown and not judged. With one, each change is held against the receipt \
     that the ledger has for OUT; a change without a line, a line without its change, or no receipt at all is exit 1.\n\
-    Places, VRs and lengths are shown, never values. --show-values shows them, on a terminal only, and is recorded."
+    Places, VRs and lengths are shown, never values. --show-values shows them, on a terminal only; where there \
+    is a store, that is recorded before."
 )]
 pub(crate) struct Args {
     /// The object as received
@@ -41,7 +42,7 @@ pub(crate) struct Args {
     /// The object as delivered
     #[arg(value_name = "OUT")]
     out: PathBuf,
-    /// Show values: they may name a patient. For a terminal only; recorded as an access
+    /// Show values: they may name a patient. For a terminal only; recorded in the store as an access
     #[arg(long)]
     show_values: bool,
 }

@@ -1,4 +1,5 @@
 //! A folder with the demo's files and a store, and calls of `medimg` in it.
+#![allow(dead_code)] // Each test binary has this support whole and uses its part of it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -61,7 +62,6 @@ impl Place {
     }
 
     /// Returns the demo's files, relative to the place, in walk order.
-    #[allow(dead_code)] // Each test binary has the support whole and uses its part.
     pub(crate) fn demo_files(&self) -> Vec<String> {
         let below = self.path("");
         let relative = |path: PathBuf| path.strip_prefix(&below).ok().and_then(|path| path.to_str().map(str::to_owned));

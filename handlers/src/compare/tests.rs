@@ -166,6 +166,7 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
+#[allow(clippy::print_stdout, reason = "the seed repeats a run")]
 async fn the_receipt_explains_whatever_is_made_of_mutated_objects() {
     let number = |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (count, seed) = (number("MEDIMG_MUTATIONS", 1_500), number("MEDIMG_SEED", 1));
