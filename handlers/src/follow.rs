@@ -202,3 +202,74 @@ impl<'s> Follower<'s> {
 }
 
 const _: () = assert!(READ_ENTRIES_MAX * PAGES_MAX >= 10_000, "a look keeps up with a busy pipeline");
+
+#[cfg(test)]
+mod tests {
+    use domain::events::{
+        Decision, Digest, Event, InstanceIngested, Intake, ObjectReceived, RegisteredUid, Tag, TagKind, Time,
+    };
+    use domain::ids::{KeyedHash, StreamId};
+    use ledger::{Actor, Nonce, Tip, UtcMillis};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::commit::ledger_decision;
+    use crate::store::Access;
+    use crate::surroundings::System;
+
+    const STUDY: &str = "1.2.826.0.1.3680043.10.1.2";
+
+    /// Says that an object was received, and then of which study it is.
+    async fn object(store: &Store, stream: u8) {
+        let study = store.keys.study_k(&Phi::new(STUDY.to_owned()));
+        let digest = Digest([stream; 32]);
+        let received = ObjectReceived { sha256: digest, size_bytes: 1, intake: Intake::Process, raw_copied: false };
+        let ingested = InstanceIngested {
+            transfer_syntax: RegisteredUid::PRIVATE,
+            sop_class: RegisteredUid::PRIVATE,
+            modality: None,
+            elements: 1,
+            notes: Vec::new(),
+            tags: vec![Tag { kind: TagKind::Study, hash: study }],
+        };
+        let mut tip = Tip::empty(StreamKey([stream; 16]));
+        for (number, (data, about)) in
+            [(EventData::from(received), None), (ingested.into(), Some(study))].into_iter().enumerate()
+        {
+            let id = Uuid::from_u128(u128::from(stream) << 8 | number as u128);
+            let stream = StreamId(KeyedHash([stream; 16]));
+            let said = Decision { id, stream, time: Time::from_unix_ms(0), correlation_id: None, causation_id: None };
+            let actor = Actor::system("ingestion").expect("a step");
+            let decision = ledger_decision(id, &Event::of(&said, vec![data]), about, actor).expect("a decision");
+            let done = store.ledger.append(&tip, &decision, UtcMillis::from_unix_ms(0), Nonce([0; 16])).await;
+            tip = done.expect("append").receipt().tip();
+        }
+    }
+
+    fn seqs(entries: &[Entry]) -> Vec<(u8, u64)> {
+        let objects = entries.iter().filter(|entry| matches!(entry.header.actor, ledger::Actor::System(_)));
+        objects.map(|entry| (entry.header.stream.0[0], entry.header.seq)).collect()
+    }
+
+    #[tokio::test]
+    async fn the_entries_of_a_study_are_shown_whole_and_once() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let store = Store::open(&folder.path().join("store"), Access::Work, "test", &System).expect("a store");
+        let person = Person::of_user(&Phi::new("jdoe".to_owned()), &store.keys);
+        let begun = Follower::begin(&store, &System, person, Phi::new(STUDY.to_owned())).await;
+        let (mut follower, first) = begun.expect("a study that nobody knows yet is no error");
+        assert_eq!((first.len(), follower.objects().all()), (0, 0));
+        object(&store, 1).await;
+        assert_eq!(seqs(&follower.look().await.expect("look")), [(1, 0), (1, 1)]);
+        // The study is known now: what stands in front of the entry that names it is fetched.
+        object(&store, 2).await;
+        assert_eq!(seqs(&follower.look().await.expect("look")), [(2, 0), (2, 1)]);
+        assert_eq!(follower.objects(), Objects { open: 2, delivered: 0, refused: 0 });
+        assert!(follower.look().await.expect("look").is_empty());
+        // What was shown when the study was looked up may come again by its place in the log.
+        follower.next = 0;
+        assert!(seqs(&follower.look().await.expect("look")).is_empty());
+        let again = Follower::begin(&store, &System, person, Phi::new(STUDY.to_owned())).await;
+        assert_eq!(seqs(&again.expect("known").1).len(), 4);
+    }
+}

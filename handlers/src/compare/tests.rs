@@ -151,6 +151,49 @@ async fn every_bit_of_what_was_kept_counts() {
     }
 }
 
+#[tokio::test]
+async fn another_vr_is_a_change_and_padding_is_none() {
+    let folder = Folder::new();
+    // An odd length is written even; nothing of the value changes.
+    let pixels = vec![9; 301];
+    let of = |len, padding: &[u8]| {
+        let pixels = [&pixels, padding].concat();
+        testkit::file(EXPLICIT_LE, &object(|set| set.header(Tag(0x7FE0, 0x0010), VR::OB, len).raw(&pixels)))
+    };
+    let found = folder.compare(&of(301, &[]), &of(302, &[0]), None).await;
+    assert_eq!((found.pixels, found.verdict.changes.len()), (Pixels::Identical, 0));
+    let found = folder.compare(&of(301, &[]), &of(302, &[1]), None).await;
+    assert_eq!((found.pixels, found.verdict.changes.len()), (Pixels::Different, 1));
+    let (out, record) = made(&native()).expect("accepted");
+    let at = out.windows(6).position(|window| window == [8, 0, 0x70, 0, b'L', b'O']).expect("Manufacturer is kept");
+    let mut changed = out.clone();
+    changed[at + 4..at + 6].copy_from_slice(b"SH");
+    let found = folder.compare(&native(), &changed, Some(&record)).await;
+    assert_eq!(found.unexplained(), 1);
+}
+
+#[tokio::test]
+async fn a_line_explains_as_many_dummies_as_it_counts() {
+    let folder = Folder::new();
+    let sequence = |values: [&str; 2]| {
+        let inner = |value: &str| DataSet::new(Encoding::EXPLICIT_LE).text(Tag(0x0008, 0x0100), VR::SH, value).bytes();
+        let item = |value: &str| {
+            let set = DataSet::new(Encoding::EXPLICIT_LE);
+            set.sequence(Tag(0x0040, 0x0008), VR::SQ, Length::Defined, vec![inner(value)]).bytes()
+        };
+        let items = values.iter().map(|value| item(value)).collect();
+        let set = DataSet::new(Encoding::EXPLICIT_LE).identity();
+        testkit::file(EXPLICIT_LE, &set.sequence(Tag(0x0040, 0x0275), VR::SQ, Length::Defined, items).bytes())
+    };
+    let (raw, out) = (sequence(["A1", "A2"]), sequence(["B1", "B2"]));
+    let (_, mut record) = made(&native()).expect("accepted");
+    for (count, unexplained) in [("", 1), (" *2", 0), (" *3", 1)] {
+        record.receipt = Receipt::read(&format!("00400275.*.00400008 d r335{count}")).expect("a receipt");
+        let found = folder.compare(&raw, &out, Some(&record)).await;
+        assert_eq!(found.unexplained(), unexplained, "{count}: {:?}", found.verdict);
+    }
+}
+
 /// Objects to mutate: invented ones, and real ones where `MEDIMG_CORPUS` names a folder of them.
 fn seeds() -> Vec<Vec<u8>> {
     let big = DataSet::new(Encoding::EXPLICIT_BE).identity().us(Tag(0x0028, 0x0010), 2).bytes();
