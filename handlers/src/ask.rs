@@ -149,14 +149,14 @@ fn unknown() -> Error {
 }
 
 /// Every tag under which entries of the study may stand: it may be the original UID or a new one.
-fn tags_of(keys: &Keys, uid: &Phi<String>) -> Vec<Tag> {
+pub(crate) fn tags_of(keys: &Keys, uid: &Phi<String>) -> Vec<Tag> {
     let new = keys.new_study_k_all(uid.expose()).into_iter().map(|hash| Tag { kind: TagKind::NewStudy, hash });
     let original = keys.study_k_all(uid).into_iter().map(|hash| Tag { kind: TagKind::Study, hash });
     new.chain(original).collect()
 }
 
 /// Returns the UID that `name` is, or the new UID whose short name it is.
-fn full_uid(store: &Store, name: &Phi<String>) -> Result<Phi<String>> {
+pub(crate) fn full_uid(store: &Store, name: &Phi<String>) -> Result<Phi<String>> {
     if is_well_formed_uid(name.expose()) {
         return Ok(name.clone());
     }
@@ -176,7 +176,7 @@ fn full_uid(store: &Store, name: &Phi<String>) -> Result<Phi<String>> {
     }
 }
 
-async fn tagged(store: &Store, tag: &Tag, streams: &mut Vec<StreamKey>) -> Result<()> {
+pub(crate) async fn tagged(store: &Store, tag: &Tag, streams: &mut Vec<StreamKey>) -> Result<()> {
     let kind = ledger::TagKind::from_word(tag.kind.word().as_bytes());
     let Some(kind) = kind else { return Ok(()) };
     let tag = ledger::Tag { kind, hash: ledger::IndexHash { version: tag.hash.version, hash: tag.hash.hash.0 } };

@@ -117,6 +117,20 @@ pub(super) fn told(history: &History, style: Style) -> String {
     text
 }
 
+/// Tells one entry of any stream, for whoever reads along.
+pub(super) fn tell_entry(entry: &Entry, context: &mut Context) -> Result<(), Error> {
+    if context.output.json {
+        return context.output.object(&line(entry)?);
+    }
+    let history = read(std::slice::from_ref(entry))?;
+    let Some(moment) = history.moments.first() else { return Ok(()) };
+    let (tone, sign) = timeline::sign(moment.outcome);
+    let style = context.output.style;
+    let about = style.paint(Tone::Dim, &format!("{}  {}/{}", moment.recorded_at, entry.header.stream, moment.seq));
+    let told = style.paint(tone, &format!("{sign} {}", moment.told));
+    context.output.line(format!("{about}  {:<16}  {told}", moment.step))
+}
+
 fn one_line(leaf_index: u64, entry: &Entry, style: Style) -> Result<String, Error> {
     let history = read(std::slice::from_ref(entry))?;
     let Some(moment) = history.moments.first() else { return Ok(String::new()) };

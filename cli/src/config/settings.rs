@@ -158,8 +158,8 @@ pub(crate) fn nearest(written: &str) -> &'static str {
     SETTINGS.iter().min_by_key(distance).map_or("environment", |setting| setting.name)
 }
 
-/// Levenshtein distance.
-fn edits(written: &[char], name: &str) -> usize {
+/// Returns the Levenshtein distance.
+pub(crate) fn edits(written: &[char], name: &str) -> usize {
     let mut row: Vec<usize> = (0..=written.len()).collect();
     for (index, wanted) in name.chars().enumerate() {
         let mut diagonal = row[0];

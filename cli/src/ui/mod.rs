@@ -1,5 +1,6 @@
 //! How things look: colours, tables, timelines, progress bars, and the names of items.
 
+pub(crate) mod attribute;
 pub(crate) mod colour;
 pub(crate) mod ending;
 pub(crate) mod item;

@@ -1,4 +1,5 @@
 //! A folder with the demo's files and a store, and calls of `medimg` in it.
+#![allow(dead_code)] // Each test binary has this support whole and uses its part of it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -58,6 +59,13 @@ impl Place {
         let listed = self.run(&["demo", "--json", "--write"]).path("again").done();
         fs::remove_dir_all(self.path("again")).expect("removed");
         listed.lines.iter().map(|line| (line["expected"].clone(), line["reason"].clone())).collect()
+    }
+
+    /// Returns the demo's files, relative to the place, in walk order.
+    pub(crate) fn demo_files(&self) -> Vec<String> {
+        let below = self.path("");
+        let relative = |path: PathBuf| path.strip_prefix(&below).ok().and_then(|path| path.to_str().map(str::to_owned));
+        files(&self.path("in")).into_iter().filter_map(relative).collect()
     }
 
     /// Changes the ledger behind the program's back.

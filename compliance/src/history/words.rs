@@ -1,8 +1,8 @@
 //! What an event says, in a few words for people.
 
 use domain::events::{
-    Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested, InstanceValidated, Intake, ReplayCause,
-    ReviewVerdict, VerificationOutcome,
+    AccessPurpose, Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested, InstanceValidated, Intake,
+    ReplayCause, ReviewVerdict, VerificationOutcome,
 };
 
 /// Returns what happened.
@@ -58,6 +58,13 @@ pub(super) fn told(data: &EventData) -> String {
                 HistoryQuery::All => "everything",
             };
             format!("history read: {about}, {} entries as of size {}", said.matched, said.as_of_size)
+        }
+        EventData::ObjectAccessed(said) => {
+            let purpose = match said.purpose {
+                AccessPurpose::Diff => "to compare it with what was delivered",
+            };
+            let object = said.object.map(|stream| format!(" {stream}")).unwrap_or_default();
+            format!("values of a raw object{object} shown {purpose}")
         }
         EventData::LedgerVerified(said) => match said.outcome {
             VerificationOutcome::Clean => format!("ledger verified: {} entries, nothing found", said.size),

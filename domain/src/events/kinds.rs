@@ -9,6 +9,7 @@ use super::words::{
     Code, Detail, Digest, Modality, PackedReceipt, Place, ProcessedKey, RegisteredUid, RunId, StageToken, Tag,
 };
 use crate::Reason;
+use crate::ids::StreamId;
 use crate::workflow::{FailureKind, Step};
 
 /// How many warnings an event carries at most; the others are in `warnings_total` only.
@@ -346,6 +347,28 @@ pub struct HistoryQueried {
     /// The size of the log that the answer is of.
     pub as_of_size: u64,
     /// Who asked, and about whom.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+}
+
+words! {
+    /// What values of a raw object were read for.
+    AccessPurpose {
+        /// To compare it with what was delivered.
+        Diff,
+    }
+}
+
+/// `imaging.object.accessed.v1`: values of a raw object were shown to a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectAccessed {
+    /// What for.
+    pub purpose: AccessPurpose,
+    /// The stream of the object, if the ledger knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<StreamId>,
+    /// Who saw them, and of which study.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
 }

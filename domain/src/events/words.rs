@@ -11,7 +11,7 @@ use dicom_core::dictionary::UidDictionary;
 use dicom_dictionary_std::StandardSopClassDictionary;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::ids::{IndexHash, KeyedHash, is_dicom_uid};
+use crate::ids::{IndexHash, KeyedHash, StreamId, is_dicom_uid};
 
 /// Serialises through `Display`, reads through `parse`, and never repeats a refused value in the error.
 macro_rules! as_text {
@@ -88,6 +88,7 @@ impl fmt::Display for Digest {
 }
 
 as_text!(Digest, "64 lower-case hex digits");
+as_text!(StreamId, "32 lower-case hex digits");
 
 checked_text! {
     /// A word of a closed list of ours: `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}` without six digits in a row, such as `ct-image`,
