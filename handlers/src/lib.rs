@@ -8,6 +8,7 @@ pub mod audit;
 pub mod buffers;
 pub mod bus;
 pub mod commit;
+pub mod consumer;
 pub mod error;
 pub mod keys;
 pub mod objects;
@@ -20,5 +21,7 @@ pub mod sources;
 pub mod steps;
 pub mod store;
 pub mod surroundings;
+pub mod sweeper;
+pub mod views;
 
 pub use error::{Error, Result};
