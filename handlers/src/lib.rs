@@ -17,6 +17,7 @@ pub mod ports;
 pub mod pump;
 pub mod reading;
 pub mod runner;
+pub mod search;
 pub mod sources;
 pub mod steps;
 pub mod store;
