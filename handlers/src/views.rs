@@ -272,4 +272,6 @@ impl Views for SqliteViews {
 }
 
 #[cfg(test)]
+pub(crate) mod testkit;
+#[cfg(test)]
 mod tests;
