@@ -6,9 +6,7 @@
 
 use uuid::Uuid;
 
-use crate::events::{
-    Decision, Event, EventData, StudyCompleted, StudyReopened, Tag, TagKind, Time,
-};
+use crate::events::{Decision, Event, EventData, StudyCompleted, StudyReopened, Tag, TagKind, Time};
 use crate::ids::{self, DecisionInput, IndexHash, StreamId};
 
 /// The name of the actor that writes the streams of studies: `system:sweeper`.
@@ -183,8 +181,7 @@ impl Study {
             input_digest: "-",
             run: &self.events.to_string(),
         });
-        let decision =
-            Decision { id, stream, time, correlation_id: self.opened_by, causation_id: self.last_event };
+        let decision = Decision { id, stream, time, correlation_id: self.opened_by, causation_id: self.last_event };
         Ok((id, Event::of(&decision, vec![data])))
     }
 }

@@ -106,8 +106,11 @@ pub async fn follow(log: &dyn Log, sink: &dyn Sink, entries_max: u64) -> Result<
 async fn checked(log: &dyn Log, sink: &dyn Sink, size: u64) -> Result<Cursor> {
     let cursor = sink.cursor().await?;
     if cursor.next > size {
-        let tried =
-            format!("follow the log for {}: it took in {} entries, and the ledger holds {size}", sink.name(), cursor.next);
+        let tried = format!(
+            "follow the log for {}: it took in {} entries, and the ledger holds {size}",
+            sink.name(),
+            cursor.next
+        );
         return Err(Error::damaged("consumer_ahead", tried, None));
     }
     let Some(last) = cursor.next.checked_sub(1) else { return Ok(cursor) };

@@ -189,7 +189,8 @@ async fn answer(
     if of_streams {
         answer.choose_streams(paging.limit, counted.streams).await?;
     } else if answer.more > 0 && answer.selection.is_everything() {
-        answer.next_after = span.after.map_or(0, |after| after + 1).checked_add(answer.shown).and_then(|n| n.checked_sub(1));
+        answer.next_after =
+            span.after.map_or(0, |after| after + 1).checked_add(answer.shown).and_then(|n| n.checked_sub(1));
     }
     Ok((answer, about))
 }

@@ -53,7 +53,8 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
 fn refreshed(size: u64, swept: Swept, context: &mut Context) -> Result<(), Error> {
     let Swept { completed, reopened, .. } = swept;
     if context.output.json {
-        let said = serde_json::json!({ "as_of_size": size, "studies_completed": completed, "studies_reopened": reopened });
+        let said =
+            serde_json::json!({ "as_of_size": size, "studies_completed": completed, "studies_reopened": reopened });
         return context.output.object(&said);
     }
     context.output.line(format!("views as of size {size}; studies completed: {completed}, reopened: {reopened}"))

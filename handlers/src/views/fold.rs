@@ -48,10 +48,7 @@ pub fn of(entry: &Entry) -> Result<Facts> {
 
 /// Types of which the body says what the views hold.
 fn says_more(name: &str) -> bool {
-    matches!(
-        name,
-        "imaging.instance.quarantined.v1" | "imaging.processing.failed.v1" | "imaging.study.completed.v1"
-    )
+    matches!(name, "imaging.instance.quarantined.v1" | "imaging.processing.failed.v1" | "imaging.study.completed.v1")
 }
 
 impl Facts {

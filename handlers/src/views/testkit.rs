@@ -23,7 +23,14 @@ pub(crate) fn hash(number: u8) -> IndexHash {
 }
 
 /// Appends an event to a stream.
-pub(crate) fn say(ledger: &MemoryLedger, stream: u8, about: Option<IndexHash>, actor: &str, at_ms: u64, said: EventData) {
+pub(crate) fn say(
+    ledger: &MemoryLedger,
+    stream: u8,
+    about: Option<IndexHash>,
+    actor: &str,
+    at_ms: u64,
+    said: EventData,
+) {
     block_on(async {
         let stream = StreamId(KeyedHash([stream; 16]));
         let loaded = ledger.load(StreamKey(stream.0.0)).await.expect("loads");
@@ -33,7 +40,10 @@ pub(crate) fn say(ledger: &MemoryLedger, stream: u8, about: Option<IndexHash>, a
             Event::of(&EventDecision { id, stream, time, correlation_id: None, causation_id: None }, vec![said]);
         let actor = Actor::parse(actor).expect("an actor");
         let decision = ledger_decision(id, &events, about, actor).expect("a decision");
-        ledger.append(&loaded.tip(), &decision, UtcMillis::from_unix_ms(at_ms), Nonce([1; 16])).await.expect("appended");
+        ledger
+            .append(&loaded.tip(), &decision, UtcMillis::from_unix_ms(at_ms), Nonce([1; 16]))
+            .await
+            .expect("appended");
     });
 }
 

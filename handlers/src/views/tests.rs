@@ -76,8 +76,12 @@ fn streams_are_found_by_study_patient_standing_and_reason_and_by_all_of_them() {
     assert_eq!(streams(&views, &Selection { standing: Some(Standing::Quarantined), ..none() }), [2, 3]);
     assert_eq!(streams(&views, &Selection { standing: Some(Standing::Open), ..none() }), [1, 4]);
     assert_eq!(streams(&views, &Selection { why: Some("pixel".into()), ..none() }), [2]);
-    let joined =
-        Selection { patients: vec![hash(51)], standing: Some(Standing::Quarantined), why: Some("truncated".into()), ..none() };
+    let joined = Selection {
+        patients: vec![hash(51)],
+        standing: Some(Standing::Quarantined),
+        why: Some("truncated".into()),
+        ..none()
+    };
     assert_eq!(streams(&views, &joined), [3]);
     assert_eq!(streams(&views, &Selection { stream: Some(StreamKey([4; 16])), ..none() }), [4]);
     assert_eq!(streams(&views, &Selection { accessions: vec![hash(51)], ..none() }), [0u8; 0], "of another kind");
@@ -97,8 +101,12 @@ fn entries_are_found_by_actor_type_and_time_within_the_streams_that_are_chosen()
     assert_eq!(leaves(&views, &Selection { types: vec!["imaging.object.received.v1"], ..none() }), [0, 2, 5, 8]);
     assert_eq!(leaves(&views, &Selection { types: vec!["imaging.instance.delivered.v1"], ..none() }), [0u64; 0]);
     assert_eq!(leaves(&views, &Selection { from_ms: Some(3_000), to_ms: Some(4_000), ..none() }), [5, 6, 7]);
-    let joined =
-        Selection { studies: vec![hash(11)], types: vec!["imaging.object.received.v1"], from_ms: Some(1_500), ..none() };
+    let joined = Selection {
+        studies: vec![hash(11)],
+        types: vec!["imaging.object.received.v1"],
+        from_ms: Some(1_500),
+        ..none()
+    };
     assert_eq!(leaves(&views, &joined), [2]);
 }
 
@@ -125,7 +133,10 @@ fn a_stream_says_how_it_stands_when_and_where() {
     let (place, ledger) = (Place::new(), plausible());
     let views = place.followed(&ledger);
     let row = block_on(views.stream(StreamKey([2; 16]))).expect("found").expect("a row");
-    assert_eq!((row.kind, row.standing, row.why.as_deref()), (StreamKind::Object, Standing::Quarantined, Some("pixel")));
+    assert_eq!(
+        (row.kind, row.standing, row.why.as_deref()),
+        (StreamKind::Object, Standing::Quarantined, Some("pixel"))
+    );
     assert_eq!((row.entries, row.first_leaf, row.last_leaf), (3, 2, 4));
     assert_eq!((row.first_ms, row.last_ms, row.study), (2_000, 2_500, Some(hash(11))));
     assert_eq!(row.last_types, "imaging.instance.quarantined.v1");
@@ -172,7 +183,9 @@ fn views_that_were_altered_are_told_and_put_right() {
     let (place, ledger) = (Place::new(), plausible());
     drop(place.followed(&ledger));
     let connection = Connection::open(place.path()).expect("opens");
-    connection.execute_batch("UPDATE streams SET standing = 0 WHERE first_leaf = 2; DELETE FROM tags WHERE stream = 5").expect("altered");
+    connection
+        .execute_batch("UPDATE streams SET standing = 0 WHERE first_leaf = 2; DELETE FROM tags WHERE stream = 5")
+        .expect("altered");
     drop(connection);
     let rebuilt = block_on(rebuild(&ledger, &place.path())).expect("rebuilt");
     let Compared::Different(tables) = rebuilt.compared else { panic!("{rebuilt:?}") };
@@ -210,7 +223,7 @@ fn a_reader_with_the_old_views_open_sees_the_new_ones_after_the_swap() {
 }
 
 fn beside_is_left(place: &Place) -> bool {
-    std::fs::read_dir(place.0.path()).expect("listed").any(|entry| {
-        entry.expect("an entry").file_name().to_string_lossy().contains(".new")
-    })
+    std::fs::read_dir(place.0.path())
+        .expect("listed")
+        .any(|entry| entry.expect("an entry").file_name().to_string_lossy().contains(".new"))
 }

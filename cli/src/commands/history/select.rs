@@ -4,8 +4,8 @@
 use domain::events::{Code, TYPES};
 use domain::ids::{IndexHash, PatientIdentity, StreamId};
 use domain::{Phi, Reason};
-use handlers::search::{ActorAsked, Question};
 use handlers::ports::views::Standing;
+use handlers::search::{ActorAsked, Question};
 
 use crate::error::Error;
 use crate::times::Times;
@@ -13,7 +13,6 @@ use crate::times::Times;
 /// Which entries; conditions are joined by "and"
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Which entries (all that are given must hold)")]
-#[group(id = "about", required = true, multiple = true)]
 pub(super) struct Which {
     /// A study: its original or new Study Instance UID, or the short name that process printed
     #[arg(value_name = "STUDY")]
@@ -57,6 +56,11 @@ impl Which {
     pub(super) fn question(&self, now_ms: u64) -> Result<Question, Error> {
         let phi = |text: &String| Phi::new(text.trim().to_owned());
         let range = self.times.range(now_ms)?;
+        let texts =
+            [&self.study, &self.patient, &self.accession, &self.stream, &self.outcome, &self.reason, &self.actor];
+        if texts.iter().all(|text| text.is_none()) && self.types.is_empty() && self.times.is_empty() && !self.all {
+            return Err(usage("history was asked about nothing: name a STUDY, a condition, or --all".to_owned(), None));
+        }
         let patient = self.patient.as_ref().map(|id| PatientIdentity {
             patient_id: phi(id),
             issuer: self.issuer.as_ref().map_or_else(|| Phi::new(String::new()), phi),
@@ -120,7 +124,9 @@ fn actor(text: &str) -> Result<ActorAsked, Error> {
     let spelled = ledger::Actor::parse(text).map(|actor| actor.to_string());
     match spelled {
         Some(actor) => Ok(ActorAsked::Spelled(actor)),
-        None if text.starts_with("system:") => Err(usage("--actor takes system:STEP, a hash or a name".to_owned(), None)),
+        None if text.starts_with("system:") => {
+            Err(usage("--actor takes system:STEP, a hash or a name".to_owned(), None))
+        }
         // The hash as it stands in tags.
         None => Ok(match IndexHash::parse(text) {
             Some(hash) => ActorAsked::Spelled(format!("u:{hash}")),
@@ -139,7 +145,8 @@ fn types(asked: &[String]) -> Result<Vec<&'static str>, Error> {
         };
         TYPES.iter().find(fits).map(|row| row.full)
     };
-    let refused = || usage("--type takes event types such as instance.delivered".to_owned(), Some("instance.delivered"));
+    let refused =
+        || usage("--type takes event types such as instance.delivered".to_owned(), Some("instance.delivered"));
     asked.iter().map(|word| full(word).ok_or_else(refused)).collect()
 }
 
