@@ -125,6 +125,7 @@ mod tests {
         "user_version",
         "application_id",
         "page_size",
+        "first_leaf",
     ];
 
     fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
