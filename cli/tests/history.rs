@@ -310,3 +310,32 @@ fn a_study_is_completed_when_nothing_came_and_reopened_by_a_late_object() {
     assert_eq!(place.run(&["verify"]).done().code, 0);
     assert_eq!(place.run(&["views", "rebuild", "--json"]).done().lines[0]["compared"], "equal");
 }
+
+#[test]
+fn views_that_were_followed_through_kills_equal_those_built_anew() {
+    let place = Place::with_demo();
+    let now = [("MEDIMG_STUDY_IDLE_MS", "0")];
+    let mut killed = 0;
+    for turn in 0..24 {
+        let wait = std::time::Duration::from_millis(10 + turn * 15);
+        let line: &[&str] = if turn % 3 == 2 { &["views", "refresh"] } else { &["process", "in", "--accept-pixels"] };
+        killed += u32::from(!place.run(line).env(now).killed_after(wait));
+        if turn % 6 == 5 {
+            place.run(&["views", "rebuild"]).killed_after(wait / 4);
+        }
+    }
+    assert!(killed > 0, "no call was killed at work");
+    let run = place.run(&["process", "in", "--accept-pixels", "--json"]).env(now).done();
+    assert_eq!(run.lines.last().expect("a summary")["summary"]["pending"], 0, "{}", run.stderr);
+    assert_eq!(place.run(&["verify"]).done().code, 0);
+    let rebuilt = place.run(&["views", "rebuild", "--json"]).done();
+    assert_eq!(
+        (rebuilt.code, &rebuilt.lines[0]["compared"]),
+        (0, &"equal".into()),
+        "{} {}",
+        rebuilt.stdout,
+        rebuilt.stderr
+    );
+    let studies = asked(&place, &["--type", "study.completed"]);
+    assert!(!entries(&studies).is_empty(), "the sweeper spoke");
+}
