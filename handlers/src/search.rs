@@ -4,12 +4,12 @@
 //! The views say where to look; what is answered is read from the ledger, and a row that does not agree with it is told,
 //! not shown.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use domain::Phi;
 use domain::events::{EventData, HistoryQueried, HistoryQuery, Tag, TagKind};
 use domain::ids::{IndexHash, PatientIdentity, StreamId};
-use ledger::{Entry, Ledger, Log, LogEntry, READ_ENTRIES_MAX, StreamKey};
+use ledger::{Ledger, Log, LogEntry, READ_ENTRIES_MAX, StreamKey, first_prev};
 
 use crate::acting::{self, Person};
 use crate::ask;
@@ -171,6 +171,7 @@ async fn answer(
     span: Span,
 ) -> Result<(Answer, Option<IndexHash>)> {
     let (selection, about) = select(store, &views, question, span).await?;
+    leaves_none_out(store, &views, &selection, span.below).await?;
     let of_streams = selection.is_of_streams() && !selection.is_everything();
     let counted = views.count(&selection, span).await?;
     let mut answer = Answer {
@@ -277,8 +278,7 @@ impl Answer {
     /// `views_differ` when it does not; what the ledger says.
     pub async fn next(&mut self, store: &Store) -> Result<Vec<Part>> {
         if self.of_streams {
-            let Some(row) = self.streams.pop_front() else { return Ok(Vec::new()) };
-            return Ok(vec![Part::Stream(self.stream(store, &row).await?)]);
+            return self.next_streams(store).await;
         }
         let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(READ_ENTRIES_MAX);
         let rows = if limit == 0 { Vec::new() } else { self.views.entries(&self.selection, self.span, limit).await? };
@@ -292,49 +292,79 @@ impl Answer {
         Ok(read(store, &rows).await?.into_iter().map(Part::Entry).collect())
     }
 
-    /// Reads a stream as of the answer's size and holds it against its row.
-    async fn stream(&self, store: &Store, row: &StreamRow) -> Result<Vec<LogEntry>> {
-        let loaded = store.ledger.load(row.stream).await.map_err(|error| ledger_error("load a stream", error))?;
-        let mut entries = loaded.entries;
-        let count = usize::try_from(row.entries).unwrap_or(usize::MAX);
-        let mut leaves = self.views.leaves(row.stream).await?;
-        if entries.len() < count || leaves.len() < count {
-            return Err(differs(row.stream));
-        }
-        if entries.len() > count {
-            self.has_grown(store, row.stream, entries.len() as u64).await?;
-        }
-        entries.truncate(count);
-        leaves.truncate(count);
-        let folded = fold::standing(&entries)?;
-        let said = fold::Folded { kind: row.kind, standing: row.standing, why: row.why.clone(), study: row.study };
-        let ends = (leaves.first().copied(), leaves.last().copied());
-        if folded != said || ends != (Some(row.first_leaf), Some(row.last_leaf)) {
-            return Err(differs(row.stream));
-        }
-        self.in_place(store, &entries, &leaves).await?;
-        Ok(leaves.into_iter().zip(entries).map(|(leaf_index, entry)| LogEntry { leaf_index, entry }).collect())
-    }
-
-    /// The stream has more entries than the views said: they came meanwhile, or the views lack some.
-    async fn has_grown(&self, store: &Store, stream: StreamKey, entries: u64) -> Result<()> {
-        let followed = consumer::follow(store.ledger.as_ref(), &self.views, CATCH_UP_MAX).await?;
-        let now = self.views.stream(stream).await?.map_or(0, |row| row.entries);
-        if now < entries && followed.behind() == 0 { Err(differs(stream)) } else { Ok(()) }
-    }
-
-    /// Whether each entry stands in the log where the views say.
-    async fn in_place(&self, store: &Store, entries: &[Entry], leaves: &[u64]) -> Result<()> {
-        for (first, count) in runs(leaves) {
-            let found = entries_at(store, leaves[first], count).await?;
-            let same = found.len() == count
-                && found.iter().zip(&entries[first..]).all(|(row, entry)| row.entry.leaf == entry.leaf);
-            if !same {
-                return Err(differs(entries[first].header.stream));
+    /// Reads streams as of the answer's size, many at once because the entries of neighbours lie together in the log.
+    async fn next_streams(&mut self, store: &Store) -> Result<Vec<Part>> {
+        let (mut rows, mut leaves): (Vec<StreamRow>, Vec<u64>) = (Vec::new(), Vec::new());
+        while let Some(row) = self.streams.pop_front() {
+            let count = usize::try_from(row.entries).unwrap_or(usize::MAX);
+            let found = self.views.leaves(row.stream).await?;
+            // A stream that went on meanwhile is shown as it was.
+            leaves.extend(found.get(..count).ok_or_else(|| differs(row.stream))?);
+            rows.push(row);
+            if leaves.len() >= READ_ENTRIES_MAX {
+                break;
             }
         }
-        Ok(())
+        leaves.sort_unstable();
+        let mut streams: HashMap<StreamKey, Vec<LogEntry>> = HashMap::new();
+        for (first, count) in runs(&leaves) {
+            for row in entries_at(store, leaves[first], count).await? {
+                streams.entry(row.entry.header.stream).or_default().push(row);
+            }
+        }
+        let mut parts = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let entries = streams.remove(&row.stream).ok_or_else(|| differs(row.stream))?;
+            check(store, row, &entries)?;
+            parts.push(Part::Stream(entries));
+        }
+        Ok(parts)
     }
+}
+
+/// Holds a stream against its row: as many entries, linked from the first on, and come to what the row says.
+fn check(store: &Store, row: &StreamRow, entries: &[LogEntry]) -> Result<()> {
+    let mut prev = first_prev(store.ledger.origin(), row.stream);
+    let mut folded = fold::Folded::default();
+    for (seq, LogEntry { entry, .. }) in (0..).zip(entries) {
+        if entry.header.seq != seq || entry.header.prev != prev {
+            return Err(differs(row.stream));
+        }
+        prev = entry.leaf;
+        folded.take_in(&fold::of_header(entry)?, seq);
+    }
+    let said = fold::Folded { kind: row.kind, standing: row.standing, why: row.why.clone(), study: row.study };
+    let ends = (entries.first().map(|row| row.leaf_index), entries.last().map(|row| row.leaf_index));
+    let whole = entries.len() as u64 == row.entries && ends == (Some(row.first_leaf), Some(row.last_leaf));
+    if whole && folded == said { Ok(()) } else { Err(differs(row.stream)) }
+}
+
+/// Makes sure that the views leave out no stream to which the ledger's own tags lead: what is missing is worse than what is
+/// wrong, because nobody sees it.
+async fn leaves_none_out(store: &Store, views: &SqliteViews, selection: &Selection, below: u64) -> Result<()> {
+    let by_tag = [
+        (ledger::TagKind::Study, &selection.studies),
+        (ledger::TagKind::Patient, &selection.patients),
+        (ledger::TagKind::Accession, &selection.accessions),
+    ];
+    for (kind, hash) in by_tag.into_iter().flat_map(|(kind, hashes)| hashes.iter().map(move |hash| (kind, hash))) {
+        let one = ledger::IndexHash { version: hash.version, hash: hash.hash.0 };
+        let tag = ledger::Tag { kind, hash: one };
+        let (mut from, mut known) = (0, HashSet::new());
+        // Ends with the tag's last entry below the size that is answered for.
+        loop {
+            let page = store.ledger.tagged(&tag, from, READ_ENTRIES_MAX).await;
+            let page = page.map_err(|error| ledger_error("look up entries by tag", error))?;
+            let Some(last) = page.last().filter(|_| from < below) else { break };
+            from = last.leaf_index + 1;
+            for tagged in page.iter().filter(|tagged| tagged.leaf_index < below) {
+                if known.insert(tagged.stream.0) && !views.has_tag(tagged.stream, kind, *hash).await? {
+                    return Err(differs(tagged.stream));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Returns the entries of these rows, each held against its row.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::ids::IndexHash;
-use ledger::{LeafHash, LogEntry, StreamKey};
+use ledger::{LeafHash, LogEntry, StreamKey, TagKind};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use crate::consumer::{Cursor, Sink, Took};
@@ -260,6 +260,10 @@ impl Views for SqliteViews {
 
     async fn stream(&self, stream: StreamKey) -> Result<Option<StreamRow>> {
         query::stream(&self.connection(), stream).map_err(sql("look up a stream in the views"))
+    }
+
+    async fn has_tag(&self, stream: StreamKey, kind: TagKind, hash: IndexHash) -> Result<bool> {
+        query::has_tag(&self.connection(), stream, kind, hash).map_err(sql("look up a tag in the views"))
     }
 
     async fn studies_of_new(&self, new_studies: &[IndexHash]) -> Result<Vec<IndexHash>> {

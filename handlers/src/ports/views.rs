@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use domain::ids::IndexHash;
 use domain::study::Count;
-use ledger::StreamKey;
+use ledger::{StreamKey, TagKind};
 
 use crate::consumer::Sink;
 use crate::error::Result;
@@ -198,6 +198,9 @@ pub trait Views: Sink {
 
     /// Returns what the views say about one stream.
     async fn stream(&self, stream: StreamKey) -> Result<Option<StreamRow>>;
+
+    /// Whether a stream carries a tag.
+    async fn has_tag(&self, stream: StreamKey, kind: TagKind, hash: IndexHash) -> Result<bool>;
 
     /// Returns the studies whose new Study Instance UID has one of these hashes, in their order.
     async fn studies_of_new(&self, new_studies: &[IndexHash]) -> Result<Vec<IndexHash>>;

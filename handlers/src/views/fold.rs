@@ -30,13 +30,22 @@ pub struct Facts {
 /// `ledger_damaged` when the body is not what its header says, `stream_unreadable` when an event that moves the stream
 /// cannot be read.
 pub fn of(entry: &Entry) -> Result<Facts> {
-    let header = &entry.header;
     let body = entry.read_body().map_err(|error| crate::commit::ledger_error("read an entry", error))?;
-    let subject = header.subject.map(|hash| Tag { kind: TagKind::Study, hash });
-    let mut tags = body.tags;
-    tags.extend(subject.filter(|tag| !tags.contains(tag)));
+    let subject = entry.header.subject.map(|hash| Tag { kind: TagKind::Study, hash });
+    let mut facts = of_header(entry)?;
+    facts.tags = body.tags;
+    facts.tags.extend(subject.filter(|tag| !facts.tags.contains(tag)));
+    Ok(facts)
+}
+
+/// Returns what the entry changes, without its tags: the body is read only where the header does not say it all.
+///
+/// # Errors
+/// As [`of`].
+pub fn of_header(entry: &Entry) -> Result<Facts> {
+    let header = &entry.header;
     let study = header.subject.map(|subject| IndexHash { version: subject.version, hash: KeyedHash(subject.hash) });
-    let mut facts = Facts { kind: StreamKind::Act, standing: None, study, tags, completed: None };
+    let mut facts = Facts { kind: StreamKind::Act, standing: None, study, tags: Vec::new(), completed: None };
     for name in header.types.iter() {
         facts.take_in(name);
     }
@@ -99,18 +108,6 @@ fn read_more(entry: &Entry, facts: &mut Facts) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Returns how a stream stands after these entries, from seq 0 on: kind, standing, reason or code, study.
-///
-/// # Errors
-/// As [`of`].
-pub fn standing(entries: &[Entry]) -> Result<Folded> {
-    let mut folded = Folded::default();
-    for entry in entries {
-        folded.take_in(&of(entry)?, entry.header.seq);
-    }
-    Ok(folded)
 }
 
 /// What the entries of a stream come to.

@@ -217,6 +217,18 @@ pub(super) fn leaves(connection: &Connection, stream: StreamKey) -> rusqlite::Re
     rows.collect()
 }
 
+pub(super) fn has_tag(
+    connection: &Connection,
+    stream: StreamKey,
+    kind: TagKind,
+    hash: IndexHash,
+) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM tags WHERE hash = ? AND kind = ? AND version = ? \
+               AND stream = (SELECT first_leaf FROM streams WHERE stream = ?))";
+    let bound = params![hash.hash.0, number_of(kind), hash.version, stream.0];
+    connection.prepare_cached(sql)?.query_row(bound, |row| row.get(0))
+}
+
 pub(super) fn studies_of_new(connection: &Connection, new_studies: &[IndexHash]) -> rusqlite::Result<Vec<IndexHash>> {
     if new_studies.is_empty() {
         return Ok(Vec::new());
