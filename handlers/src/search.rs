@@ -97,7 +97,7 @@ pub enum Part {
     /// A stream from its first entry on, each entry with its leaf index.
     Stream(Vec<LogEntry>),
     /// One entry.
-    Entry(LogEntry),
+    Entry(Box<LogEntry>),
 }
 
 /// Answers a question and records that it was asked, by whom, and how much was shown; nothing is shown before that.
@@ -289,7 +289,7 @@ impl Answer {
                 self.next_after = Some(last.leaf);
             }
         }
-        Ok(read(store, &rows).await?.into_iter().map(Part::Entry).collect())
+        Ok(read(store, &rows).await?.into_iter().map(|row| Part::Entry(Box::new(row))).collect())
     }
 
     /// Reads streams as of the answer's size, many at once because the entries of neighbours lie together in the log.

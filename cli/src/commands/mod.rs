@@ -27,7 +27,7 @@ use crate::output::Output;
 pub(crate) enum Verb {
     Demo(demo::Args),
     Process(process::Args),
-    History(history::Args),
+    History(Box<history::Args>),
     Verify(verify::Args),
     Views(views::Args),
     Export(export::Args),

@@ -134,6 +134,7 @@ impl Call<'_> {
     }
 
     /// Makes the call and kills it after a while, as a power cut would; whether it had ended by itself.
+    #[allow(dead_code, reason = "one of the tests kills")]
     pub(crate) fn killed_after(mut self, wait: std::time::Duration) -> bool {
         let quiet = std::process::Stdio::null;
         let mut child = self.command.stdout(quiet()).stderr(quiet()).spawn().expect("medimg starts");

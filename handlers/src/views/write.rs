@@ -1,5 +1,6 @@
 //! A page of entries into the tables, inside the caller's transaction.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use domain::ids::{IndexHash, KeyedHash};
@@ -58,11 +59,13 @@ pub(super) fn page(transaction: &Transaction<'_>, page: &[LogEntry]) -> Result<(
         let types = word(transaction, &mut words, header.types.as_str())?;
         let actor = word(transaction, &mut words, &header.actor.to_string())?;
         let at_ms = header.recorded_at.unix_ms();
-        if !streams.contains_key(&header.stream) {
-            let found = load(transaction, header.stream)?;
-            streams.insert(header.stream, found.unwrap_or_else(|| Stream::new(row.leaf_index, at_ms)));
-        }
-        let stream = streams.get_mut(&header.stream).expect("it was put there above");
+        let stream = match streams.entry(header.stream) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let found = load(transaction, header.stream)?;
+                place.insert(found.unwrap_or_else(|| Stream::new(row.leaf_index, at_ms)))
+            }
+        };
         stream.folded.take_in(&facts, header.seq);
         (stream.entries, stream.last_leaf) = (stream.entries + 1, row.leaf_index);
         (stream.last_ms, stream.last_types) = (at_ms, types);
