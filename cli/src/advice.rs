@@ -31,6 +31,8 @@ static TABLE: &[Advice] = &[
     advice("stages_left", Exit::TryAgain, "run `medimg verify`, then remove what lies in the store's staging/ and run the same command"),
     advice("ledger_contended", Exit::TryAgain, SAME),
     advice("entries_behind", Exit::TryAgain, SAME),
+    advice("views_io", Exit::TryAgain, SAME),
+    advice("consumer_contended", Exit::TryAgain, SAME),
     advice("ledger_conflict", Exit::TryAgain, SAME),
     advice("ledger_unknown", Exit::TryAgain, SAME),
     advice("ledger_unavailable", Exit::TryAgain, "wait until no other process holds the store, then run the same command"),
@@ -55,6 +57,11 @@ static TABLE: &[Advice] = &[
     advice("key_damaged", Exit::Integrity, "restore the file from the backup of the keys"),
     advice("key_other", Exit::Integrity, "restore the store's own keys/ from the backup of the keys"),
     advice("ledger_damaged", Exit::Integrity, STOP),
+    advice("ledger_gap", Exit::Integrity, STOP),
+    advice("consumer_ahead", Exit::Integrity, "the ledger is older than what was read of it: if it was restored, run `medimg views rebuild`"),
+    advice("consumer_other_log", Exit::Integrity, "this is not the ledger that was read before: if it was restored, run `medimg views rebuild`"),
+    advice("views_damaged", Exit::Integrity, "run `medimg views rebuild`; nothing is lost, the views are made of the ledger"),
+    advice("views_differ", Exit::Integrity, "run `medimg verify`, then `medimg views rebuild`, and ask again"),
     advice("ledger_gone", Exit::Integrity, "restore the last backup of ledger.sqlite; a new ledger would hide what was recorded"),
     advice("ledger_not_a_ledger", Exit::Integrity, "correct --store; if this was a ledger, restore the last backup"),
     advice("ledger_invalid", Exit::Integrity, OURS),
@@ -119,6 +126,7 @@ mod tests {
         "user_version",
         "application_id",
         "page_size",
+        "first_leaf",
     ];
 
     fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

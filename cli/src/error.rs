@@ -109,8 +109,8 @@ pub(crate) enum Error {
         /// Why not, as the reader of events says it.
         code: &'static str,
     },
-    /// The stream of `--object` is not 32 hex digits.
-    #[error("the stream named by --object was read: it is not 32 hex digits")]
+    /// The stream of `--stream` is not 32 hex digits.
+    #[error("the stream named by --stream was read: it is not 32 hex digits")]
     StreamForm,
     /// Values were asked for where a person does not read along.
     #[error("values of an object were asked for, and standard output is no terminal")]
@@ -222,7 +222,7 @@ impl Error {
             Self::Stopped { code, .. } => advice::on(code).next.to_owned(),
             Self::Interrupted { .. } => "run the same command; it goes on where it stopped".to_owned(),
             Self::Waiting { .. } => "switch the rules on and run the same command, or put the events by hand: \
-                `medimg history --all --json | medimg bus put -`"
+                `medimg history --type object.received --limit 1000000 --json | medimg bus put -`"
                 .to_owned(),
             Self::Read { .. } => {
                 "name a file that the user of this program may read, or - for standard input".to_owned()

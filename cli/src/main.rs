@@ -12,6 +12,8 @@ mod output;
 mod person;
 mod remedy;
 mod run;
+#[cfg_attr(not(test), allow(dead_code))] // the verbs that ask for times come next
+mod times;
 mod ui;
 
 use std::panic::PanicHookInfo;

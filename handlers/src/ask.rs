@@ -68,20 +68,6 @@ pub async fn history(
     Ok(Answer { streams, as_of_size })
 }
 
-/// Records that somebody read the whole history.
-///
-/// # Errors
-/// What the ledger says.
-pub async fn record_reading_all(
-    store: &Store,
-    surroundings: &dyn Surroundings,
-    person: Person,
-    as_of_size: u64,
-) -> Result<()> {
-    let said = HistoryQueried { query: HistoryQuery::All, matched: as_of_size, as_of_size, tags: vec![person.tag()] };
-    acting::record(store.ledger.as_ref(), &store.keys, surroundings, person, None, said.into()).await
-}
-
 /// Returns the present size of the log.
 ///
 /// # Errors

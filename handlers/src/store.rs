@@ -104,6 +104,11 @@ impl Store {
         self.root.join("processed")
     }
 
+    /// Returns the path of the views, which need not be there.
+    pub fn views_path(&self) -> PathBuf {
+        self.root.join("views.sqlite")
+    }
+
     /// Returns the ports as a pipeline wants them.
     pub fn ledger_port(&self) -> Arc<dyn Ledger> {
         Arc::clone(&self.ledger) as Arc<dyn Ledger>

@@ -13,6 +13,7 @@ mod history;
 mod man;
 mod process;
 mod verify;
+mod views;
 mod why;
 
 use std::path::PathBuf;
@@ -31,8 +32,9 @@ use crate::ui::item::printable;
 pub(crate) enum Verb {
     Demo(demo::Args),
     Process(process::Args),
-    History(history::Args),
+    History(Box<history::Args>),
     Verify(verify::Args),
+    Views(views::Args),
     Export(export::Args),
     Follow(follow::Args),
     Why(why::Args),
@@ -53,6 +55,7 @@ impl Verb {
             Self::Process(args) => process::run(args, context),
             Self::History(args) => history::run(args, context),
             Self::Verify(args) => verify::run(args, context),
+            Self::Views(args) => views::run(args, context),
             Self::Export(args) => export::run(args, context),
             Self::Follow(args) => follow::run(args, context),
             Self::Why(args) => why::run(args, context),

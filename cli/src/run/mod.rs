@@ -16,7 +16,8 @@ use handlers::runner::items::{self, Item};
 use handlers::runner::report::{Report, Summary};
 use handlers::runner::{IntakeOptions, RunLimits, Runner};
 use handlers::store::{self, Access, Store};
-use handlers::surroundings::System;
+use handlers::surroundings::{Surroundings as _, System};
+use handlers::sweeper;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -51,6 +52,10 @@ pub(crate) struct Run {
     runner: Runner,
     workers: usize,
     watch: Arc<watch::Watch>,
+    /// The rules, for what the sweeper says.
+    bus: Bus,
+    /// How long nothing must have come to a study, in milliseconds.
+    idle_ms: u64,
 }
 
 impl Run {
@@ -70,8 +75,9 @@ impl Run {
         let intake = IntakeOptions { copy_raw_to: config.switch("copy_raw").then(|| store.raw()) };
         let watch = Arc::new(watch::Watch::new());
         let observer = Arc::clone(&watch) as Arc<dyn handlers::runner::report::Observer>;
-        let runner = Runner::new(pipeline, bus, run_limits(config), intake, observer);
-        Ok(Self { store, runner, workers: workers(config), watch })
+        let runner = Runner::new(pipeline, bus.clone(), run_limits(config), intake, observer);
+        let idle_ms = config.number("study.idle_ms");
+        Ok(Self { store, runner, workers: workers(config), watch, bus, idle_ms })
     }
 
     /// Lists the files below `paths` without those of the store.
@@ -87,7 +93,7 @@ impl Run {
         timings: bool,
         mut tell: impl FnMut(Report) -> Result<(), Error>,
     ) -> Result<Done, Error> {
-        let Self { store, runner, workers, watch } = self;
+        let Self { store, runner, workers, watch, bus, idle_ms } = self;
         let total = match &task {
             Task::Process(items) => items.len() as u64,
             Task::Put(events) => events.len() as u64,
@@ -112,12 +118,24 @@ impl Run {
         if let Err(error) = store.sweep() {
             tracing::warn!(code = error.code(), "could not sweep staging");
         }
+        sweep_studies(&store, &bus, steps.as_ref(), idle_ms);
         signals.stop();
         drop(bars);
         let cpu_ms = timings.then(cpu::measure);
         drop(store);
         told?;
         Ok(Done { summary: summary??, steps: steps.counts(), cpu_ms })
+    }
+}
+
+/// Completes the studies that are idle already. The objects have their ends; what cannot be said of a study now is said by
+/// the next run, or by `views refresh`.
+fn sweep_studies(store: &Store, bus: &Bus, observer: &watch::Watch, idle_ms: u64) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else { return };
+    let swept = sweeper::sweep(store, &System, bus, observer, idle_ms, System.now_ms());
+    match runtime.block_on(swept) {
+        Ok(swept) => tracing::debug!(completed = swept.completed, reopened = swept.reopened, "swept studies"),
+        Err(error) => tracing::warn!(code = error.code(), "could not look for idle studies"),
     }
 }
 

@@ -141,6 +141,18 @@ impl Call<'_> {
         self
     }
 
+    /// Makes the call and kills it after a while, as a power cut would; whether it had ended by itself.
+    #[allow(dead_code, reason = "one of the tests kills")]
+    pub(crate) fn killed_after(mut self, wait: std::time::Duration) -> bool {
+        let quiet = std::process::Stdio::null;
+        let mut child = self.command.stdout(quiet()).stderr(quiet()).spawn().expect("medimg starts");
+        std::thread::sleep(wait);
+        let ended = child.try_wait().expect("a child of ours").is_some();
+        child.kill().expect("killed, or ended");
+        child.wait().expect("a child of ours");
+        ended
+    }
+
     /// Makes the call.
     pub(crate) fn done(mut self) -> Done {
         let output = self.command.output().expect("medimg starts");

@@ -2,7 +2,7 @@
 
 use domain::events::{
     AccessPurpose, Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested, InstanceValidated, Intake,
-    ReplayCause, ReviewVerdict, VerificationOutcome,
+    ReplayCause, ReviewVerdict, StudyCompleted, VerificationOutcome,
 };
 
 /// Returns what happened.
@@ -26,10 +26,13 @@ pub(super) fn told(data: &EventData) -> String {
         EventData::ProcessingFailed(said) => {
             format!("failed: {} in {} ({}), tried {}", said.code, said.step, said.kind.word(), times(said.attempts))
         }
-        EventData::StudyCompleted(said) => format!(
-            "study completed: {} objects, {} delivered, {} quarantined, idle for {} s",
-            said.instances, said.delivered, said.quarantined, said.idle_s
-        ),
+        EventData::StudyCompleted(said) => {
+            let failed = if said.failed == 0 { String::new() } else { format!("{} failed, ", said.failed) };
+            let StudyCompleted { instances, delivered, quarantined, idle_s, .. } = said;
+            format!(
+                "study completed: {instances} objects, {delivered} delivered, {quarantined} quarantined, {failed}idle for {idle_s} s"
+            )
+        }
         EventData::StudyReopened(said) => format!("study reopened: it had {} objects", said.instances_before),
         EventData::ReviewDecided(said) => {
             let verdict = match said.verdict {
@@ -55,6 +58,8 @@ pub(super) fn told(data: &EventData) -> String {
                 HistoryQuery::Patient => "a patient",
                 HistoryQuery::Accession => "an accession number",
                 HistoryQuery::Object => "an object",
+                HistoryQuery::Actor => "what somebody did",
+                HistoryQuery::Selection => "a selection",
                 HistoryQuery::All => "everything",
             };
             format!("history read: {about}, {} entries as of size {}", said.matched, said.as_of_size)

@@ -302,11 +302,20 @@ pub struct StudyCompleted {
     pub delivered: u64,
     /// How many were quarantined.
     pub quarantined: u64,
+    /// How many failed; left out where none did.
+    #[serde(default, skip_serializing_if = "is_none_of_them")]
+    pub failed: u64,
     /// How long nothing came, in seconds.
     pub idle_s: u64,
     /// The study.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
+}
+
+/// A count that is left out where it is 0.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_none_of_them(count: &u64) -> bool {
+    *count == 0
 }
 
 /// `imaging.study.reopened.v1`: an object came after the study was completed.
@@ -331,6 +340,10 @@ words! {
         Accession,
         /// One object.
         Object,
+        /// What one person or step did.
+        Actor,
+        /// Chosen by type, outcome, reason or time.
+        Selection,
         /// Everything.
         All,
     }
