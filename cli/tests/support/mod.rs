@@ -1,5 +1,4 @@
 //! A folder with the demo's files and a store, and calls of `medimg` in it.
-#![allow(dead_code)] // Each test binary has this support whole and uses its part of it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -29,6 +28,7 @@ pub(crate) struct Done {
     pub(crate) lines: Vec<Value>,
 }
 
+#[allow(dead_code, reason = "each test binary has this support whole and uses its part of it")]
 impl Place {
     /// Returns a new place.
     pub(crate) fn with_demo() -> Self {
@@ -128,6 +128,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+#[allow(dead_code, reason = "each test binary has this support whole and uses its part of it")]
 impl Call<'_> {
     /// Adds a path below the place.
     pub(crate) fn path(mut self, below: &str) -> Self {
