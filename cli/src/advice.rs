@@ -29,6 +29,7 @@ static TABLE: &[Advice] = &[
     advice("sources_io", Exit::TryAgain, SAME),
     advice("stage_lost", Exit::TryAgain, "find out what removes files from the store's staging/, then run the same command"),
     advice("stages_left", Exit::TryAgain, "run `medimg verify`, then remove what lies in the store's staging/ and run the same command"),
+    advice("run_stopped", Exit::TryAgain, SAME),
     advice("ledger_contended", Exit::TryAgain, SAME),
     advice("ledger_conflict", Exit::TryAgain, SAME),
     advice("ledger_unknown", Exit::TryAgain, SAME),
@@ -75,6 +76,15 @@ static TABLE: &[Advice] = &[
     advice("source_unreadable", Exit::SomeFailed, "let the user of this program read the file, then run process on it again"),
     advice("source_changed", Exit::SomeFailed, "wait until nothing writes to the file, then run process on it again"),
     advice("source_io", Exit::SomeFailed, SOURCE),
+    // One stream of a replay.
+    advice("already_done", Exit::Well, "nothing; to do it again all the same, name a step: --step deidentification"),
+    advice("already_pending", Exit::Well, "nothing; the next run goes on with it"),
+    advice("done_in_this_run", Exit::Well, "nothing; this replay has done it"),
+    advice("not_meant", Exit::Well, "nothing; it is none of those that were asked for"),
+    advice("still_quarantined", Exit::SomeFailed, "if the cause is gone, name a step: --step ingestion; pixels: --accept-pixels"),
+    advice("step_not_reached", Exit::SomeFailed, "name an earlier step, or none: then work begins where it ended"),
+    advice("profile_differs", Exit::SomeFailed, "say that you mean the profile in force: --profile basic or --accept-pixels"),
+    advice("selection_too_large", Exit::Usage, "name a shorter span with --from and --to"),
     // Mistakes of ours.
     advice("task_panicked", Exit::Integrity, OURS),
     advice("rule_panicked", Exit::Integrity, OURS),

@@ -16,6 +16,7 @@ pub mod pipeline;
 pub mod ports;
 pub mod pump;
 pub mod reading;
+pub mod replay;
 pub mod runner;
 pub mod sources;
 pub mod steps;

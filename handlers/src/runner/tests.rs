@@ -113,12 +113,18 @@ impl Bench {
         FolderObjects::new(self.root.path().join("processed"), self.root.path().join("staging"))
     }
 
-    async fn run(&self, ledger: Arc<dyn Ledger>, objects: Arc<dyn Objects>, off: &[&str]) -> (Summary, Vec<Report>) {
-        let sources = Arc::new(Sources::open(&self.root.path().join("sources.sqlite")).expect("sources"));
+    fn pipeline(&self, ledger: Arc<dyn Ledger>, objects: Arc<dyn Objects>, sources: Sources) -> Pipeline {
         let profile = Profile::basic().expect("profile");
-        let limits = domain::dicom::limits::Limits::default();
-        let pipeline =
-            Pipeline::new(ledger, objects, sources, keys(), profile, limits, self.world.clone()).expect("pipeline");
+        let (limits, sources) = (domain::dicom::limits::Limits::default(), Arc::new(sources));
+        Pipeline::new(ledger, objects, sources, keys(), profile, limits, self.world.clone()).expect("pipeline")
+    }
+
+    fn sources(&self) -> Sources {
+        Sources::open(&self.root.path().join("sources.sqlite")).expect("sources")
+    }
+
+    async fn run(&self, ledger: Arc<dyn Ledger>, objects: Arc<dyn Objects>, off: &[&str]) -> (Summary, Vec<Report>) {
+        let pipeline = self.pipeline(ledger, objects, self.sources());
         let seen = Arc::new(Kept::default());
         let bus = Bus::new(off.iter().copied()).expect("rules");
         let limits = RunLimits { retry_delay_ms_max: 0, ..RunLimits::default() };
@@ -288,3 +294,5 @@ async fn a_higher_object_of_the_same_key_waits_even_if_it_is_ready_first() {
     assert_eq!(outcomes[&1], (Outcome::Delivered, None, false));
     assert_eq!(outcomes[&3], (Outcome::Quarantined, Some("dup_conflict"), false));
 }
+
+mod replay;
