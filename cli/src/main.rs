@@ -11,6 +11,7 @@ mod logs;
 mod output;
 mod person;
 mod run;
+mod times;
 mod ui;
 
 use std::panic::PanicHookInfo;

@@ -9,6 +9,7 @@ mod export;
 mod history;
 mod man;
 mod process;
+mod replay;
 mod verify;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub(crate) enum Verb {
     Demo(demo::Args),
     Process(process::Args),
     History(history::Args),
+    Replay(replay::Args),
     Verify(verify::Args),
     Export(export::Args),
     Bus(bus::Args),
@@ -43,6 +45,7 @@ impl Verb {
             Self::Demo(args) => demo::run(args, context),
             Self::Process(args) => process::run(args, context),
             Self::History(args) => history::run(args, context),
+            Self::Replay(args) => replay::run(args, context),
             Self::Verify(args) => verify::run(args, context),
             Self::Export(args) => export::run(args, context),
             Self::Bus(args) => bus::run(args, context),
