@@ -131,6 +131,9 @@ mod tests {
         "application_id",
         "page_size",
         "secure_delete",
+        // Commands, as decision ids spell them.
+        "request_replay",
+        "complete_replay",
     ];
 
     fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -66,38 +66,55 @@ pub async fn judge(pipeline: &Pipeline, work: &mut Work, asked: &ReplayAsked) ->
 ///
 /// # Errors
 /// What stops a run; a stream that alone cannot be read is left with its code.
-pub async fn judge_all(pipeline: &Pipeline, mut streams: Vec<StreamId>, asked: &ReplayAsked) -> Result<Judged> {
-    in_order_of_receipt(pipeline, &mut streams)?;
+pub async fn judge_all(pipeline: &Pipeline, streams: Vec<StreamId>, asked: &ReplayAsked) -> Result<Judged> {
     let mut judged = Judged::default();
-    for stream in streams {
+    for stream in in_order_of_receipt(pipeline, streams)? {
         let mut work = Work::new(stream);
-        match judge(pipeline, &mut work, asked).await {
-            Err(error) if error.stops_the_run() => return Err(error),
-            Err(error) => judged.left.push(Left { stream, why: Why::Failed(error.code()) }),
-            Ok(Verdict::Redo(command)) => {
-                let Command::RequestReplay(said) = *command else { continue };
-                let size_bytes = work.upload.source().map_or(0, |source| source.size_bytes);
-                judged.redo.push(Redo { stream, from_step: said.from_step, size_bytes });
-            }
-            Ok(Verdict::Keep(Kept::NotMeant)) => {}
-            Ok(Verdict::Keep(Kept::DoneInThisRun)) => judged.done.add(pipeline, &work, &asked.run).await?,
-            Ok(Verdict::Keep(Kept::AlreadyPending)) if *work.upload.run() == asked.run => judged.pending += 1,
-            Ok(Verdict::Keep(kept)) => judged.left.push(Left { stream, why: Why::Kept(kept) }),
-        }
+        let Some(command) = judged.judge(pipeline, &mut work, asked).await? else { continue };
+        let Command::RequestReplay(said) = *command else { continue };
+        let size_bytes = work.upload.source().map_or(0, |source| source.size_bytes);
+        judged.redo.push(Redo { stream, from_step: said.from_step, size_bytes });
     }
     Ok(judged)
 }
 
-/// Puts streams into the order of receipt; those that `sources` no longer knows come last.
-fn in_order_of_receipt(pipeline: &Pipeline, streams: &mut Vec<StreamId>) -> Result<()> {
+impl Judged {
+    /// Judges one stream: returns the request by which it is taken up, or counts why it is not.
+    ///
+    /// # Errors
+    /// What stops a run.
+    pub async fn judge(
+        &mut self,
+        pipeline: &Pipeline,
+        work: &mut Work,
+        asked: &ReplayAsked,
+    ) -> Result<Option<Box<Command>>> {
+        let stream = work.stream;
+        match judge(pipeline, work, asked).await {
+            Err(error) if error.stops_the_run() => return Err(error),
+            Err(error) => self.left.push(Left { stream, why: Why::Failed(error.code()) }),
+            Ok(Verdict::Redo(command)) => return Ok(Some(command)),
+            Ok(Verdict::Keep(Kept::NotMeant)) => {}
+            Ok(Verdict::Keep(Kept::DoneInThisRun)) => self.done.add(pipeline, work, &asked.run).await?,
+            Ok(Verdict::Keep(Kept::AlreadyPending)) if *work.upload.run() == asked.run => self.pending += 1,
+            Ok(Verdict::Keep(kept)) => self.left.push(Left { stream, why: Why::Kept(kept) }),
+        }
+        Ok(None)
+    }
+}
+
+/// Returns the streams in the order of receipt; those that `sources` no longer knows come last.
+///
+/// # Errors
+/// What `sources` says.
+pub fn in_order_of_receipt(pipeline: &Pipeline, streams: Vec<StreamId>) -> Result<Vec<StreamId>> {
     let mut placed = Vec::with_capacity(streams.len());
-    for stream in streams.iter() {
-        placed.push((pipeline.sources.order(*stream)?.unwrap_or(i64::MAX), *stream));
+    for stream in streams {
+        placed.push((pipeline.sources.order(stream)?.unwrap_or(i64::MAX), stream));
     }
     placed.sort_unstable();
     placed.dedup();
-    *streams = placed.into_iter().map(|(_, stream)| stream).collect();
-    Ok(())
+    Ok(placed.into_iter().map(|(_, stream)| stream).collect())
 }
 
 impl Counts {

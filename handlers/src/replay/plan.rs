@@ -3,16 +3,14 @@
 //! (is it there, has it the size that was received), not read. What a step would find in the bytes is not foretold.
 
 use domain::events::{RunId, Time};
-use domain::ids::StreamId;
-use domain::upload::{Kept, ReplayAsked, Verdict};
+use domain::upload::{Command, Kept};
 use domain::workflow::{Move, Step, Try, walk};
 use ledger::Log;
 
-use super::judge::{Judged, judge_all};
+use super::judge::{Judged, in_order_of_receipt};
 use super::select::select;
 use super::{Left, Request, Why};
 use crate::bus::Bus;
-use crate::commit;
 use crate::error::{Error, Result};
 use crate::pipeline::{Pipeline, Work};
 
@@ -52,29 +50,29 @@ pub async fn plan(pipeline: &Pipeline, bus: &Bus, log: &dyn Log, request: &Reque
     // The run that would be: no stream knows it.
     let run = RunId::replay(uuid::Uuid::nil());
     let asked = request.asked(pipeline, run);
-    let Judged { redo, left, .. } = judge_all(pipeline, selected.streams, &asked).await?;
-    let mut plan = Plan { as_of_size: selected.as_of_size, unfinished, left, ..Plan::default() };
-    plan.already_done = plan.left.iter().filter(|left| left.why == Why::Kept(Kept::AlreadyDone)).count() as u64;
-    for redo in redo {
-        match plan.foresee(pipeline, bus, redo.stream, &asked).await {
+    let mut judged = Judged::default();
+    let mut plan = Plan { as_of_size: selected.as_of_size, unfinished, ..Plan::default() };
+    for stream in in_order_of_receipt(pipeline, selected.streams)? {
+        let mut work = Work::new(stream);
+        let Some(command) = judged.judge(pipeline, &mut work, &asked).await? else { continue };
+        match plan.foresee(pipeline, bus, work, &command).await {
             Err(error) if error.stops_the_run() => return Err(error),
-            Err(error) => plan.left.push(Left { stream: redo.stream, why: Why::Failed(error.code()) }),
+            Err(error) => judged.left.push(Left { stream, why: Why::Failed(error.code()) }),
             Ok(()) => {}
         }
     }
+    plan.left = judged.left;
+    plan.already_done += plan.left.iter().filter(|left| left.why == Why::Kept(Kept::AlreadyDone)).count() as u64;
     Ok(plan)
 }
 
 impl Plan {
-    async fn foresee(&mut self, pipeline: &Pipeline, bus: &Bus, stream: StreamId, asked: &ReplayAsked) -> Result<()> {
-        let mut work = Work::new(stream);
-        commit::reload(pipeline, &mut work).await?;
-        let Verdict::Redo(command) = work.upload.replay(asked) else { return Ok(()) };
+    async fn foresee(&mut self, pipeline: &Pipeline, bus: &Bus, mut work: Work, command: &Command) -> Result<()> {
         pipeline.look_at_source(&mut work).await?;
         let delivered = work.upload.delivered().is_some();
         let same_profile = work.upload.made_under().is_none_or(|recorded| recorded == pipeline.profile_digest);
         let refused = |_| Error::broken("contradiction", "decide on a replay that was judged to be admitted");
-        let decided = work.upload.decide(stream, &command, Time::from_unix_ms(0)).map_err(refused)?;
+        let decided = work.upload.decide(work.stream, command, Time::from_unix_ms(0)).map_err(refused)?;
         let mut begun = None;
         for event in &decided.events {
             work.take_in(event).map_err(|misplaced| Error::broken("contradiction", misplaced.to_string()))?;
