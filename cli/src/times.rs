@@ -1,107 +1,152 @@
-//! Points and spans of time as people write them: `--from` and `--to` of every verb.
+//! `--from` and `--to`: the part of the log's time that a verb is asked about.
 
-use domain::events::Time;
-use ledger::UtcMillis;
+use std::fmt;
+use std::str::FromStr;
 
-/// A span of time in milliseconds since 1970-01-01T00:00:00Z.
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::error::Error;
+
+const DAY_MS: u64 = 86_400_000;
+
+/// The two options; `#[command(flatten)]` them into a verb's arguments.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct Times {
+    /// From this time on: 2026-11-23, 2026-11-23T05:00:00Z, or how long ago: 30d, 12h, 45m
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<When>,
+    /// Up to this time, which is not part of it; same forms as --from
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<When>,
+}
+
+/// A time as a person names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    At(u64),
+    /// Milliseconds before the moment of asking.
+    Ago(u64),
+}
+
+/// A time that has none of the forms. Repeats nothing of it.
+#[derive(Debug)]
+pub(crate) struct NoTime;
+
+impl std::error::Error for NoTime {}
+
+impl fmt::Display for NoTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a time such as 2026-11-23, 2026-11-23T05:00:00Z, 30d, 12h or 45m")
+    }
+}
+
+impl FromStr for When {
+    type Err = NoTime;
+
+    /// Reads RFC 3339, a date (its midnight in UTC), or a number of days, hours or minutes ago. From 1970 on.
+    fn from_str(text: &str) -> Result<Self, NoTime> {
+        if let Some((number, unit_ms)) = relative(text) {
+            let ago = number.parse::<u32>().map_err(|_| NoTime)?;
+            return Ok(Self::Ago(u64::from(ago) * unit_ms));
+        }
+        let is_date = text.len() == 10;
+        let full = if is_date { format!("{text}T00:00:00Z") } else { text.to_owned() };
+        let time = OffsetDateTime::parse(&full, &Rfc3339).map_err(|_| NoTime)?;
+        u64::try_from(time.unix_timestamp_nanos() / 1_000_000).map(Self::At).map_err(|_| NoTime)
+    }
+}
+
+fn relative(text: &str) -> Option<(&str, u64)> {
+    let units = [("d", DAY_MS), ("h", 3_600_000), ("m", 60_000)];
+    let found = units.into_iter().find_map(|(unit, ms)| Some((text.strip_suffix(unit)?, ms)))?;
+    found.0.bytes().all(|byte| byte.is_ascii_digit()).then_some(found)
+}
+
+impl When {
+    fn unix_ms(self, now_ms: u64) -> u64 {
+        match self {
+            Self::At(ms) => ms,
+            Self::Ago(ms) => now_ms.saturating_sub(ms),
+        }
+    }
+}
+
+/// A span of time: `from_ms <= t < to_ms`, in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Range {
-    /// The first millisecond that belongs to it.
+    /// The first millisecond of it; 0 where the log's begin is meant.
     pub(crate) from_ms: u64,
-    /// The first that does not.
+    /// The first millisecond after it; `u64::MAX` where it has no end.
     pub(crate) to_ms: u64,
 }
 
-/// What a time may look like, for error messages.
-pub(crate) const FORMS: &str =
-    "a time like 2026-11-23T05:00:00Z, a date like 2026-11-23 (midnight UTC), or 30d or 12h ago";
-
-/// Returns the span between two times, `to` not included; `None` if one of them is no time or the span is empty.
-pub(crate) fn range(from: Option<&str>, to: Option<&str>, now_ms: u64) -> Option<Range> {
-    let from_ms = from.map_or(Some(0), |text| point(text, now_ms))?;
-    let to_ms = to.map_or(Some(u64::MAX), |text| point(text, now_ms))?;
-    (from_ms < to_ms).then_some(Range { from_ms, to_ms })
-}
-
-/// Returns the time in milliseconds that `text` names.
-pub(crate) fn point(text: &str, now_ms: u64) -> Option<u64> {
-    if let Some((digits, unit_ms)) = relative(text) {
-        return now_ms.checked_sub(digits.parse::<u64>().ok()?.checked_mul(unit_ms)?);
+impl Times {
+    /// Whether neither option was given.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.from.is_none() && self.to.is_none()
     }
-    if text.len() == 10 {
-        return strict(&format!("{text}T00:00:00.000Z"));
-    }
-    let (local, offset_minutes) = match text.strip_suffix(['Z', 'z']) {
-        Some(local) => (local, 0),
-        None => offset(text)?,
-    };
-    let (whole, fraction) = local.split_once('.').unwrap_or((local, "0"));
-    let is_fraction = (1..=9).contains(&fraction.len()) && fraction.bytes().all(|byte| byte.is_ascii_digit());
-    let ms: String = fraction.chars().chain("00".chars()).take(3).collect();
-    let local_ms = strict(&format!("{}.{ms}Z", whole.replace('t', "T"))).filter(|_| is_fraction)?;
-    u64::try_from(i64::try_from(local_ms).ok()?.checked_sub(offset_minutes * 60_000)?).ok()
-}
 
-/// `30d`, `12h`: digits and the milliseconds of their unit.
-fn relative(text: &str) -> Option<(&str, u64)> {
-    let (digits, unit_ms) = match text.split_at_checked(text.len().checked_sub(1)?)? {
-        (digits, "d") => (digits, 86_400_000),
-        (digits, "h") => (digits, 3_600_000),
-        (digits, "m") => (digits, 60_000),
-        _ => return None,
-    };
-    (!digits.is_empty() && digits.len() <= 6 && digits.bytes().all(|b| b.is_ascii_digit())).then_some((digits, unit_ms))
-}
-
-/// Splits `…+02:00` into the time and the minutes east of Greenwich.
-fn offset(text: &str) -> Option<(&str, i64)> {
-    let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
-    let (sign, minutes) = match offset.as_bytes() {
-        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] if [h1, h2, m1, m2].iter().all(|d| d.is_ascii_digit()) => {
-            let number = |tens: &u8, ones: &u8| i64::from(tens - b'0') * 10 + i64::from(ones - b'0');
-            let (hours, minutes) = (number(h1, h2), number(m1, m2));
-            (*sign, (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)?)
+    /// Returns the span that is asked for at `now_ms`; all of time if neither option was given.
+    ///
+    /// # Errors
+    /// A usage error if no millisecond is in it.
+    pub(crate) fn range(&self, now_ms: u64) -> Result<Range, Error> {
+        let from_ms = self.from.map_or(0, |when| when.unix_ms(now_ms));
+        let to_ms = self.to.map_or(u64::MAX, |when| when.unix_ms(now_ms));
+        if from_ms < to_ms {
+            return Ok(Range { from_ms, to_ms });
         }
-        _ => return None,
-    };
-    Some((local, if sign == b'-' { -minutes } else { minutes }))
-}
-
-fn strict(text: &str) -> Option<u64> {
-    Time::parse(text).and_then(|time| UtcMillis::parse(time.as_str())).map(UtcMillis::unix_ms)
+        Err(Error::Usage { what: "--to is not later than --from".to_owned(), near: None })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NOW_MS: u64 = 1_795_410_000_250;
+    const NOV_23_MS: u64 = 1_795_392_000_000;
 
-    #[test]
-    fn times_are_read_in_every_form_that_is_told() {
-        for (text, ms) in [
-            ("2026-11-23T05:00:00.250Z", NOW_MS),
-            ("2026-11-23T05:00:00Z", NOW_MS - 250),
-            ("2026-11-23T05:00:00.25z", NOW_MS),
-            ("2026-11-23T07:30:00+02:30", NOW_MS - 250),
-            ("2026-11-22T23:00:00-06:00", NOW_MS - 250),
-            ("2026-11-23", NOW_MS - 250 - 5 * 3_600_000),
-            ("12h", NOW_MS - 12 * 3_600_000),
-            ("30d", NOW_MS - 30 * 86_400_000),
-        ] {
-            assert_eq!(point(text, NOW_MS), Some(ms), "{text}");
-        }
-        for wrong in
-            ["", "d", "yesterday", "2026-02-30", "2026-11-23T25:00:00Z", "2026-11-23T05:00:00", "-3d", "99999999d"]
-        {
-            assert_eq!(point(wrong, NOW_MS), None, "{wrong}");
-        }
+    fn at(text: &str) -> Option<When> {
+        text.parse().ok()
     }
 
     #[test]
-    fn a_span_is_open_where_no_end_is_named_and_never_empty() {
-        assert_eq!(range(Some("1h"), None, NOW_MS), Some(Range { from_ms: NOW_MS - 3_600_000, to_ms: u64::MAX }));
-        assert_eq!(range(None, Some("1h"), NOW_MS), Some(Range { from_ms: 0, to_ms: NOW_MS - 3_600_000 }));
-        assert_eq!(range(Some("1h"), Some("1h"), NOW_MS), None);
+    fn a_date_is_its_midnight_in_utc() {
+        assert_eq!(at("2026-11-23"), Some(When::At(NOV_23_MS)));
+        assert_eq!(at("1970-01-01"), Some(When::At(0)));
+    }
+
+    #[test]
+    fn a_time_of_rfc_3339_counts_with_its_offset_and_to_the_millisecond() {
+        assert_eq!(at("2026-11-23T05:00:00Z"), Some(When::At(NOV_23_MS + 5 * 3_600_000)));
+        assert_eq!(at("2026-11-23T05:00:00.2509+05:00"), Some(When::At(NOV_23_MS + 250)));
+    }
+
+    #[test]
+    fn days_hours_and_minutes_count_back_from_the_moment_of_asking() {
+        let range = Times { from: at("30d"), to: at("12h") }.range(NOV_23_MS).expect("a range");
+        assert_eq!(range, Range { from_ms: NOV_23_MS - 30 * DAY_MS, to_ms: NOV_23_MS - DAY_MS / 2 });
+        assert_eq!(at("45m"), Some(When::Ago(2_700_000)));
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        for wrong in
+            ["", "d", "-3d", "30 d", "30w", "2026-11-31", "23.11.2026", "2026-11-23T05:00", "1969-12-31", "+1h"]
+        {
+            assert_eq!(at(wrong), None, "{wrong}");
+        }
+        assert_eq!(at("99999999999999999999d"), None);
+    }
+
+    #[test]
+    fn no_option_is_all_of_time_and_a_range_without_a_moment_is_a_usage_error() {
+        let all = Times::default();
+        assert!(all.is_empty());
+        assert_eq!(all.range(NOV_23_MS).expect("a range"), Range { from_ms: 0, to_ms: u64::MAX });
+        let turned = Times { from: at("2026-11-23"), to: at("2026-11-23") };
+        assert_eq!(turned.range(NOV_23_MS).expect_err("no moment").code(), "usage");
     }
 }

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::note;
 use crate::run::{self, Run, Task};
-use crate::times;
+use crate::times::Times;
 use crate::ui::ending::{Endings, ReportLine};
 use crate::ui::replay::{self as show, Told};
 
@@ -38,12 +38,9 @@ pub(crate) struct Args {
     /// One study: its original or new Study Instance UID, or the short name that process printed
     #[arg(long, value_name = "STUDY")]
     study: Option<String>,
-    /// What was received or ended at this time or later: 2026-11-23T05:00:00Z, 2026-11-23, or 12h or 30d ago
-    #[arg(long, value_name = "TIME")]
-    from: Option<String>,
-    /// What was received or ended before this time
-    #[arg(long, value_name = "TIME")]
-    to: Option<String>,
+    /// What was received or ended in this span
+    #[command(flatten)]
+    times: Times,
     /// Begin at this step; alone: what failed at it
     #[arg(long, value_name = "STEP", value_parser = ["ingestion", "validation", "deidentification", "delivery"])]
     step: Option<String>,
@@ -79,18 +76,11 @@ impl Args {
     }
 
     fn request(&self, store: &Store) -> Result<Request, Error> {
-        let usage = |what: String| Error::Usage { what, near: None };
         if !is_note(&self.reason) {
-            return Err(usage("--reason takes 1 to 2,000 characters".to_owned()));
+            return Err(Error::Usage { what: "--reason takes 1 to 2,000 characters".to_owned(), near: None });
         }
-        let span = match (self.from.as_deref(), self.to.as_deref()) {
-            (None, None) => None,
-            (from, to) => {
-                let range = times::range(from, to, System.now_ms());
-                let range = range.ok_or_else(|| usage(format!("--from and --to take {}", times::FORMS)))?;
-                Some(Span { from_ms: range.from_ms, to_ms: range.to_ms })
-            }
-        };
+        let range = if self.times.is_empty() { None } else { Some(self.times.range(System.now_ms())?) };
+        let span = range.map(|range| Span { from_ms: range.from_ms, to_ms: range.to_ms });
         let study = match &self.study {
             Some(name) => Some(block_on(ask::streams_of_study(store, &Phi::new(name.trim().to_owned())))??),
             None => None,
