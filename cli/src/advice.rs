@@ -17,7 +17,7 @@ pub(crate) struct Advice {
 const SAME: &str = "run the same command again; what was recorded stays valid";
 const OURS: &str = "run `medimg verify`; if that finds nothing, report this code: it is a mistake of the program";
 const STOP: &str = "stop using the store, run `medimg verify`, and restore the last backup beside it to compare";
-const SOURCE: &str = "look at the file; when it can be read again, run process on it again";
+const SOURCE: &str = "look at the file; when it can be read again, run the same command again";
 
 #[rustfmt::skip]
 static TABLE: &[Advice] = &[
@@ -72,9 +72,9 @@ static TABLE: &[Advice] = &[
     advice("output_differs", Exit::Integrity, OURS),
     advice("profile_damaged", Exit::Integrity, "install the program again: its tables are not whole"),
     // One source; told in reports.
-    advice("source_gone", Exit::SomeFailed, "put the file back, then run process on it again"),
-    advice("source_unreadable", Exit::SomeFailed, "let the user of this program read the file, then run process on it again"),
-    advice("source_changed", Exit::SomeFailed, "wait until nothing writes to the file, then run process on it again"),
+    advice("source_gone", Exit::SomeFailed, "put the file back, then run the same command again"),
+    advice("source_unreadable", Exit::SomeFailed, "let the user of this program read the file, then run the same command again"),
+    advice("source_changed", Exit::SomeFailed, "put the file back as it was, or run process on the new one once nothing writes to it"),
     advice("source_io", Exit::SomeFailed, SOURCE),
     // One stream of a replay.
     advice("already_done", Exit::Well, "nothing; to do it again all the same, name a step: --step deidentification"),

@@ -193,6 +193,20 @@ fn a_dry_run_leaves_every_byte_of_the_store_takes_no_lock_and_is_not_recorded() 
 }
 
 #[test]
+fn where_the_files_are_gone_the_copies_of_the_store_are_read() {
+    let place = Place::with_demo();
+    place.run(&["process", "--copy-raw"]).path("in/mr").done();
+    let study = place.original_study("in/mr");
+    fs::remove_dir_all(place.path("in/mr")).expect("removed");
+    let words = ["--study", &study, "--step", "deidentification"];
+    assert_eq!(counts(&replay(&place, &[&words[..], &["--dry-run"]].concat()))["already_done"], 3);
+    let done = replay(&place, &words);
+    assert_eq!((done.code, &counts(&done)["already_done"]), (0, &3.into()), "{}", done.stdout);
+    fs::remove_dir_all(place.store().join("raw")).expect("removed");
+    assert_eq!(left(&replay(&place, &words)), ["source_gone"; 3]);
+}
+
+#[test]
 fn a_replay_without_a_selection_or_a_reason_is_refused_before_anything_is_read() {
     let place = Place::with_demo();
     for line in [

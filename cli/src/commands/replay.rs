@@ -146,6 +146,10 @@ fn foretell(args: &Args, config: &Config, context: &mut Context) -> Result<Exit,
     } else {
         let style = context.output.style;
         context.output.text(show::plan(&plan, &told, style))?;
+        if context.output.terminal && plan.streams > 0 {
+            context.output.flush()?;
+            note("next: the same command without --dry-run does it; with --deep its objects are read first\n");
+        }
     }
     Ok(exit_of(plan.left.iter().any(handlers::replay::Left::needs_a_person)))
 }

@@ -42,6 +42,7 @@ pub(crate) fn replayed(replayed: &Replayed, told: &Told<'_>, style: Style) -> St
             some(counts.quarantined, |n| format!("would quarantine {n}")),
             some(counts.failed, |n| format!("{n} would fail")),
             some(replayed.pending, |n| format!("{n} would wait: the rule is switched off")),
+            sources(&replayed.left),
         ];
         joined(&parts)
     } else {
@@ -52,6 +53,7 @@ pub(crate) fn replayed(replayed: &Replayed, told: &Told<'_>, style: Style) -> St
             some(counts.quarantined, |n| format!("{n} quarantined")),
             some(counts.failed, |n| format!("{n} failed")),
             some(replayed.pending, |n| format!("{n} pending")),
+            sources(&replayed.left),
         ];
         let continued = if replayed.continued { "; went on with a replay that had been stopped" } else { "" };
         format!("{}{continued}", joined(&parts))
@@ -79,6 +81,7 @@ pub(crate) fn plan(plan: &Plan, told: &Told<'_>, style: Style) -> String {
             format!("{n} delivered under another profile would end as dup_conflict if their bytes differ")
         }),
         some(plan.waiting, |n| format!("{n} would wait: the rule is switched off")),
+        sources(&plan.left),
     ];
     let mut text = left(&plan.left, told, style);
     text.push_str(&style.paint(Tone::Strong, &joined(&parts)));
@@ -89,6 +92,18 @@ pub(crate) fn plan(plan: &Plan, told: &Told<'_>, style: Style) -> String {
 
 fn some(count: u64, told: impl FnOnce(u64) -> String) -> Option<String> {
     (count > 0).then(|| told(count))
+}
+
+/// Says how many sources are gone, changed or unreadable.
+fn sources(left: &[Left]) -> Option<String> {
+    let count = |codes: &[&str]| left.iter().filter(|left| codes.contains(&left.code())).count() as u64;
+    let verb = |n: u64| if n == 1 { "source is" } else { "sources are" };
+    let told = [
+        some(count(&["source_gone", "source_unknown"]), |n| format!("{n} {} gone", verb(n))),
+        some(count(&["source_changed"]), |n| format!("{n} {} changed", verb(n))),
+        some(count(&["source_unreadable", "source_io"]), |n| format!("{n} {} unreadable", verb(n))),
+    ];
+    Some(joined(&told)).filter(|text| !text.is_empty())
 }
 
 fn joined(parts: &[Option<String>]) -> String {
@@ -183,4 +198,57 @@ pub(crate) fn plan_line(plan: &Plan) -> Value {
         "waiting": plan.waiting,
         "skipped": skipped(&plan.left),
     }})
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::events::Digest;
+    use domain::ids::StreamId;
+    use domain::workflow::Step;
+
+    use super::*;
+
+    fn left(why: Why) -> Left {
+        Left { stream: StreamId::parse("0123456789abcdef0123456789abcdef").expect("a stream"), why }
+    }
+
+    #[test]
+    fn a_plan_is_one_line_of_counts_below_what_a_person_has_to_look_at() {
+        let gone = left(Why::Failed("source_gone"));
+        let plan = Plan {
+            as_of_size: 99,
+            streams: 5,
+            steps: 14,
+            deliver: 2,
+            already_done: 3,
+            left: vec![gone, left(Why::Kept(Kept::AlreadyDone))],
+            ..Plan::default()
+        };
+        let path = std::path::PathBuf::from("in/DOE^JANE.dcm");
+        let places = Places::from([(plan.left[0].stream, path)]);
+        let piped = super::plan(&plan, &Told { dry: true, terminal: false, places: &places }, Style::PLAIN);
+        let counts = "would redo 14 steps of 5 objects, would deliver 2, would not deliver 3 again (already done), 1 source is gone";
+        assert_eq!(piped.lines().nth(2), Some(counts), "{piped}");
+        assert!(piped.starts_with("1 left as they are: source_gone") && !piped.contains("DOE"));
+        let shown = super::plan(&plan, &Told { dry: true, terminal: true, places: &places }, Style::PLAIN);
+        assert!(shown.contains("0123456789abcdef0123456789abcdef  in/DOE^JANE.dcm\n"), "{shown}");
+    }
+
+    #[test]
+    fn each_stream_that_is_left_says_what_a_person_needs_to_know() {
+        let (recorded, current) = (Digest([1; 32]), Digest([2; 32]));
+        let all = [
+            left(Why::Kept(Kept::ProfileDiffers { recorded, current })),
+            left(Why::Kept(Kept::StepNotReached { reached: Step::Ingestion })),
+            left(Why::Kept(Kept::Quarantined(domain::Reason::Vr))),
+        ];
+        let lines: Vec<Value> = left_lines(&all).collect();
+        assert_eq!((&lines[0]["recorded"], &lines[0]["current"]), (&json!(recorded), &json!(current)));
+        assert_eq!((&lines[1]["reached"], &lines[2]["reason"]), (&json!("ingestion"), &json!("vr")));
+        let places = Places::new();
+        let told = super::left(&all, &Told { dry: false, terminal: false, places: &places }, Style::PLAIN);
+        assert!(
+            told.contains(&format!("recorded {recorded}, in force {current}")) && told.contains("ended at ingestion")
+        );
+    }
 }
