@@ -117,7 +117,7 @@ fn delivered_objects_that_are_done_again_stay_as_they_are_to_the_byte_and_the_ti
 fn with_its_rule_off_a_replay_waits_and_the_same_command_goes_on_with_it() {
     let place = Place::with_demo();
     place.run(&["process"]).path("in/mr").done();
-    let words = ["--study", &place.original_study("in/mr"), "--step", "deidentification"];
+    let words = ["--from", "1d", "--study", &place.original_study("in/mr"), "--step", "deidentification"];
     let line = [&["replay", "--json", "--reason", REASON], &words[..]].concat();
     let waits = place.run(&line).env([("MEDIMG_RULES_DISABLED", "replay-requested")]).done();
     assert_eq!((waits.code, waits.error().as_str()), (75, "rules_off"));

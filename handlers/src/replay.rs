@@ -26,6 +26,8 @@ pub mod select;
 pub struct Request {
     /// Which streams.
     pub selection: Selection,
+    /// How the person said the span of time, so that `1d` ago is the same request a minute later; empty without a span.
+    pub span_said: String,
     /// Where to begin; without it at the step that ended the work.
     pub from_step: Option<Step>,
     /// Whether the request itself names the profile or takes on the pixels; only then may it differ from the recorded one.
@@ -89,12 +91,12 @@ impl Request {
 
     /// Returns a digest by which the same request is known again; of the reason it says nothing.
     fn digest(&self, profile_digest: Digest) -> Digest {
-        let Selection { failed, study, span } = &self.selection;
+        let Selection { failed, study, .. } = &self.selection;
         let study = study.as_ref().map(|study| match study.about {
             Some(about) => about.to_string(),
             None => study.streams.iter().map(|stream| format!("{stream} ")).collect(),
         });
-        let span = span.map(|span| (span.from_ms, span.to_ms));
+        let span = &self.span_said;
         let step = self.from_step.map(Step::name);
         let text = format!(
             "medimg replay v1\nfailed {failed}\nstudy {study:?}\nspan {span:?}\nstep {step:?}\nprofile {profile_digest} {}\n",

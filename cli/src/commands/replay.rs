@@ -87,6 +87,7 @@ impl Args {
         };
         Ok(Request {
             selection: Selection { failed: self.failed, study, span },
+            span_said: span.map(|_| format!("{:?}", self.times)).unwrap_or_default(),
             from_step: self.step.as_deref().and_then(Step::from_name),
             profile_given: self.profile.is_some() || self.accept_pixels,
             reason: Phi::new(self.reason.clone()),

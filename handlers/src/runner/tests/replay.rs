@@ -149,7 +149,8 @@ impl Call<'_> {
 }
 
 fn request(selection: Selection, from_step: Option<Step>) -> Request {
-    Request { selection, from_step, profile_given: false, reason: Phi::new("the disk was repaired".into()) }
+    let (span_said, reason) = (format!("{:?}", selection.span), Phi::new("the disk was repaired".into()));
+    Request { selection, span_said, from_step, profile_given: false, reason }
 }
 
 fn failed() -> Request {
