@@ -12,7 +12,6 @@ mod output;
 mod person;
 mod remedy;
 mod run;
-#[cfg_attr(not(test), allow(dead_code))] // the verbs that ask for times come next
 mod times;
 mod ui;
 

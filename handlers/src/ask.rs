@@ -11,6 +11,7 @@ use ledger::{Entry, Ledger, Log, LogEntry, READ_ENTRIES_MAX, StreamKey};
 use crate::acting::{self, Person};
 use crate::commit::ledger_error;
 use crate::error::{Error, Result};
+use crate::replay::StudyStreams;
 use crate::store::Store;
 use crate::surroundings::Surroundings;
 
@@ -106,6 +107,20 @@ async fn whole_study(store: &Store, streams: &[StreamKey]) -> Result<(Vec<Vec<En
     all.sort_by_key(|stream| stream.first().map(|entry| entry.header.recorded_at));
     let newest = subjects.last().map(|(version, hash)| IndexHash { version: *version, hash: KeyedHash(*hash) });
     Ok((all, newest))
+}
+
+/// Returns the streams of the objects of a study: by its original UID, its new UID or the short name of the new one.
+///
+/// # Errors
+/// `study_unknown`, `study_ambiguous`, and what the ledger says.
+pub async fn streams_of_study(store: &Store, name: &Phi<String>) -> Result<StudyStreams> {
+    let found = streams_of(store, &Question::Study(name.clone())).await?;
+    let (all, about) = whole_study(store, &found.streams).await?;
+    // What people did is about the study too, and is no object of it.
+    let of_object = |entry: &&Entry| entry.header.types.iter().any(|name| name == "imaging.object.received.v1");
+    let firsts = all.iter().filter_map(|entries| entries.first()).filter(of_object);
+    let streams = firsts.map(|entry| StreamId(KeyedHash(entry.header.stream.0))).collect();
+    Ok(StudyStreams { about, streams })
 }
 
 struct Found {

@@ -89,7 +89,9 @@ fn end(answer: &Answer, args: &Args, context: &mut Context) -> Result<(), Error>
 fn tell(part: &Part, context: &mut Context) -> Result<(), Error> {
     let style = context.output.style;
     match part {
-        Part::Stream(rows) if context.output.json => rows.iter().try_for_each(|row| context.output.object(&line(Some(row.leaf_index), &row.entry)?)),
+        Part::Stream(rows) if context.output.json => {
+            rows.iter().try_for_each(|row| context.output.object(&line(Some(row.leaf_index), &row.entry)?))
+        }
         Part::Entry(row) if context.output.json => context.output.object(&line(Some(row.leaf_index), &row.entry)?),
         Part::Stream(rows) => {
             let entries: Vec<Entry> = rows.iter().map(|row| row.entry.clone()).collect();

@@ -12,6 +12,7 @@ mod follow;
 mod history;
 mod man;
 mod process;
+mod replay;
 mod verify;
 mod views;
 mod why;
@@ -33,6 +34,7 @@ pub(crate) enum Verb {
     Demo(demo::Args),
     Process(process::Args),
     History(Box<history::Args>),
+    Replay(replay::Args),
     Verify(verify::Args),
     Views(views::Args),
     Export(export::Args),
@@ -54,6 +56,7 @@ impl Verb {
             Self::Demo(args) => demo::run(args, context),
             Self::Process(args) => process::run(args, context),
             Self::History(args) => history::run(args, context),
+            Self::Replay(args) => replay::run(args, context),
             Self::Verify(args) => verify::run(args, context),
             Self::Views(args) => views::run(args, context),
             Self::Export(args) => export::run(args, context),

@@ -5,5 +5,6 @@ pub(crate) mod colour;
 pub(crate) mod ending;
 pub(crate) mod item;
 pub(crate) mod progress;
+pub(crate) mod replay;
 pub(crate) mod table;
 pub(crate) mod timeline;

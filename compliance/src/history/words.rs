@@ -45,8 +45,12 @@ pub(super) fn told(data: &EventData) -> String {
             let cause = match said.cause {
                 ReplayCause::PixelsAccepted => "its pixels were accepted",
                 ReplayCause::FailureRepaired => "the failure was repaired",
+                ReplayCause::OperatorAsked => "a person asked",
             };
-            format!("taken up again from {}: {cause}", said.from_step)
+            match said.streams {
+                Some(streams) => format!("replay asked for: {streams} streams, from {} on", said.from_step),
+                None => format!("taken up again from {}: {cause}", said.from_step),
+            }
         }
         EventData::ReplayCompleted(said) => format!(
             "replay completed: {} streams, {} delivered, {} quarantined, {} failed",

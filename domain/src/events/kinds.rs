@@ -228,10 +228,13 @@ words! {
         PixelsAccepted,
         /// It ended in `processing.failed`, and what failed was put right.
         FailureRepaired,
+        /// A person asked for it: it ended delivered, or quarantined for a cause that may be gone.
+        OperatorAsked,
     }
 }
 
-/// `imaging.replay.requested.v1`: in an object's stream, work begins again at a step under a new run.
+/// `imaging.replay.requested.v1`: in an object's stream, work begins again at a step under a new run. With another scope it
+/// is the first entry in the stream of that run, and says what a person asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequested {
@@ -239,15 +242,21 @@ pub struct ReplayRequested {
     pub scope: ReplayScope,
     /// Why.
     pub cause: ReplayCause,
-    /// The first step that is done again.
+    /// The first step that is done again; of several streams, the earliest.
     pub from_step: Step,
-    /// The id of the run: `pixels-<32 hex>` for `pixels_accepted`.
+    /// The id of the run: `pixels-<32 hex>` for `pixels_accepted`, else the UUIDv7 of the replay.
     pub run: RunId,
     /// The profile under which it runs, where that is the cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_digest: Option<Digest>,
     /// Whether the operator gave a reason; the text stays with the operator.
     pub reason_given: bool,
+    /// How many streams are to be taken up again; of a run only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streams: Option<u64>,
+    /// SHA-256 of salt and text of the reason, which is kept beside the sources; of a run only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note_digest: Option<Digest>,
     /// Who asked, and for what.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
@@ -267,6 +276,28 @@ pub struct ReplayCompleted {
     pub quarantined: u64,
     /// How many failed again.
     pub failed: u64,
+    /// How many of those delivered stood under their keys already, byte for byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub already_done: Option<u64>,
+    /// How many steps were done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// How many streams were asked for and left as they are, by code in alphabetical order; at most [`SKIPPED_MAX`] codes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
+}
+
+/// How many codes of skipped streams an event names at most.
+pub const SKIPPED_MAX: usize = 16;
+
+/// Streams that a replay left as they are, for one cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skipped {
+    /// Why, such as `source_gone`.
+    pub code: Code,
+    /// How many.
+    pub count: u64,
 }
 
 words! {

@@ -421,6 +421,11 @@ impl RunId {
         Self(Cow::Owned(format!("pixels-{}", &profile_digest.to_string()[..32])))
     }
 
+    /// Returns the run of a replay: its id, a fresh UUIDv7, in lower-case hex with hyphens.
+    pub fn replay(id: uuid::Uuid) -> Self {
+        Self(Cow::Owned(id.hyphenated().to_string()))
+    }
+
     fn well_formed(text: &str) -> bool {
         (1..=64).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')

@@ -22,6 +22,8 @@ use crate::ports::objects::Objects;
 use crate::sources::Sources;
 use crate::surroundings::Surroundings;
 
+mod replay;
+
 /// A clock that moves by a millisecond at each look, and a random source with a seed.
 struct World(Mutex<(u64, Random)>);
 
@@ -113,12 +115,18 @@ impl Bench {
         FolderObjects::new(self.root.path().join("processed"), self.root.path().join("staging"))
     }
 
-    async fn run(&self, ledger: Arc<dyn Ledger>, objects: Arc<dyn Objects>, off: &[&str]) -> (Summary, Vec<Report>) {
-        let sources = Arc::new(Sources::open(&self.root.path().join("sources.sqlite")).expect("sources"));
+    fn pipeline(&self, ledger: Arc<dyn Ledger>, objects: Arc<dyn Objects>, sources: Sources) -> Pipeline {
         let profile = Profile::basic().expect("profile");
-        let limits = domain::dicom::limits::Limits::default();
-        let pipeline =
-            Pipeline::new(ledger, objects, sources, keys(), profile, limits, self.world.clone()).expect("pipeline");
+        let (limits, sources) = (domain::dicom::limits::Limits::default(), Arc::new(sources));
+        Pipeline::new(ledger, objects, sources, keys(), profile, limits, self.world.clone()).expect("pipeline")
+    }
+
+    fn sources(&self) -> Sources {
+        Sources::open(&self.root.path().join("sources.sqlite")).expect("sources")
+    }
+
+    async fn run(&self, ledger: Arc<dyn Ledger>, objects: Arc<dyn Objects>, off: &[&str]) -> (Summary, Vec<Report>) {
+        let pipeline = self.pipeline(ledger, objects, self.sources());
         let seen = Arc::new(Kept::default());
         let bus = Bus::new(off.iter().copied()).expect("rules");
         let limits = RunLimits { retry_delay_ms_max: 0, ..RunLimits::default() };

@@ -21,7 +21,9 @@ pub async fn run(pipeline: &Pipeline, work: &mut Work, turn: Turn<'_>) -> Result
     turn.turnstile.identify(turn.place, &key);
     // Only what is recorded may become visible.
     settle(pipeline, work).await?;
-    turn.turnstile.pass(turn.place).await;
+    if !turn.turnstile.pass(turn.place).await {
+        return Err(Error::lost("run_stopped", "deliver an object", "the run stops, and a lower object may be open"));
+    }
     let (published, token) = publish(pipeline, work, &output, &key).await?;
     if published == Published::Conflict {
         let detail = "an object with the same UIDs and other bytes was received earlier and is delivered";
