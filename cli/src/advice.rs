@@ -45,6 +45,8 @@ static TABLE: &[Advice] = &[
     advice("ledger_missing", Exit::Usage, "run `medimg process PATH` first, or name the store with --store"),
     advice("ledger_exists", Exit::TryAgain, SAME),
     advice("ledger_schema_version", Exit::Usage, "use the version of medimg that wrote the store"),
+    advice("note_form", Exit::Usage, "give a reason of 1 to 2,000 characters"),
+    advice("note_differs", Exit::Integrity, OURS),
     // Nothing was found.
     advice("study_unknown", Exit::SomeFailed, "give the original UID, the new UID, or the short name that process printed"),
     advice("stream_unknown", Exit::SomeFailed, "give the stream as process printed it: 32 hex digits; and the store it was processed in"),
@@ -118,6 +120,7 @@ mod tests {
         "user_version",
         "application_id",
         "page_size",
+        "secure_delete",
     ];
 
     fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -10,6 +10,7 @@ pub mod bus;
 pub mod commit;
 pub mod error;
 pub mod keys;
+pub mod notes;
 pub mod objects;
 pub mod pipeline;
 pub mod ports;

@@ -26,6 +26,11 @@ CREATE TABLE IF NOT EXISTS sources (
     ended   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX IF NOT EXISTS sources_open ON sources (id) WHERE ended = 0;
+CREATE TABLE IF NOT EXISTS notes (
+    id   BLOB PRIMARY KEY CHECK (length(id) = 16),
+    salt BLOB NOT NULL CHECK (length(salt) = 16),
+    text TEXT NOT NULL
+) STRICT;
 PRAGMA user_version = 1;
 ";
 
@@ -48,7 +53,7 @@ pub struct Sources {
     connection: Mutex<Connection>,
 }
 
-fn sql(tried: &'static str) -> impl Fn(rusqlite::Error) -> Error {
+pub(crate) fn sql(tried: &'static str) -> impl Fn(rusqlite::Error) -> Error {
     move |error| {
         let code = match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => "disk_full",
@@ -90,7 +95,7 @@ impl Sources {
         Ok(Self { connection: Mutex::new(connection) })
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
