@@ -151,6 +151,47 @@ impl Sources {
         rows.map(|row| row.map(|bytes| StreamId(domain::ids::KeyedHash(bytes))).map_err(&failed)).collect()
     }
 
+    /// Copies the table as it is now into the new file `to`, readable by the operator alone.
+    ///
+    /// # Errors
+    /// `store_unwritable`, `disk_full`, `sources_*`.
+    pub fn copy_to(&self, to: &Path) -> Result<()> {
+        let tried = "copy sources.sqlite";
+        // SQLite writes into an empty file that is there, whose mode is then ours.
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(to)
+            .map_err(|error| Error::store(tried, error))?;
+        let Some(path) = to.to_str() else {
+            return Err(Error::store(tried, io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8")));
+        };
+        self.connection().execute("VACUUM INTO ?1", [path]).map(drop).map_err(sql(tried))
+    }
+
+    /// Returns the streams of which a table copied to `path` names a copy of the original, with the SHA-256 of each.
+    ///
+    /// # Errors
+    /// `sources_*`.
+    pub fn copies_in(&self, path: &Path) -> Result<Vec<(StreamId, domain::events::Digest)>> {
+        let failed = sql("list copies of originals");
+        let connection =
+            Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(&failed)?;
+        let query = "SELECT stream, version FROM sources WHERE copied <> 0 ORDER BY stream";
+        let mut statement = connection.prepare(query).map_err(&failed)?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, String>(1)?)));
+        let mut copies = Vec::new();
+        for row in rows.map_err(&failed)? {
+            let (stream, version) = row.map_err(&failed)?;
+            let stream = StreamId(domain::ids::KeyedHash(stream));
+            let digest = domain::events::Digest::parse(&version)
+                .ok_or_else(|| Error::broken("source_mismatch", format!("list copies: that of stream {stream}")))?;
+            copies.push((stream, digest));
+        }
+        Ok(copies)
+    }
+
     /// Notes that streams ended, so that the next start need not look at them. A hint, never truth: the ledger decides.
     pub fn set_ended(&self, streams: &[StreamId], ended: bool) -> Result<()> {
         let failed = sql("note which streams ended");

@@ -196,11 +196,24 @@ fn open_ledger(root: &Path, environment: &str, surroundings: &dyn Surroundings) 
     }
 }
 
+/// Compares keys with the check values that stand beside a log, which must name every one of them.
+///
+/// # Errors
+/// `key_other`.
+pub fn compare_keys(pinned: &[(String, String)], keys: &Keys) -> Result<()> {
+    for (name, key) in keys::named(keys) {
+        let (at, value) = (format!("kcv.{name}"), key.check_value().to_string());
+        if !pinned.iter().any(|(pin, found)| *pin == at && *found == value) {
+            let tried = format!("compare keys/{name} with the ledger: it was written with another key");
+            return Err(Error::damaged("key_other", tried, None));
+        }
+    }
+    Ok(())
+}
+
 /// Compares the keys with those that the store was made with; the first opening says which those are.
 fn pin_keys(ledger: &SqliteLedger, keys: &Keys) -> Result<()> {
-    let index = keys.index.iter().map(|(version, key)| (format!("index.v{version}"), key));
-    let all = [("stream".to_owned(), &keys.stream), ("mapping".to_owned(), &keys.mapping)].into_iter().chain(index);
-    for (name, key) in all {
+    for (name, key) in keys::named(keys) {
         pin_key(ledger, &name, key)?;
     }
     Ok(())

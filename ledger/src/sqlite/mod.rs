@@ -7,6 +7,7 @@
 mod committer;
 mod connect;
 mod export;
+mod peek;
 mod queue;
 mod read;
 mod verify;
@@ -23,6 +24,7 @@ use crate::{
 };
 use committer::Committer;
 pub use export::Export;
+pub use peek::{Peek, copy_store};
 pub use verify::verify_store;
 
 /// How a store is opened.
