@@ -56,7 +56,7 @@ impl Held {
         Frontier::from_bytes(self.size, &bytes).filter(|tree| tree.root().0 == self.root.0)
     }
 
-    fn number(&self) -> u32 {
+    pub(crate) fn number(&self) -> u32 {
         Origin::parse(&self.origin).map_or(0, |origin| number(&origin))
     }
 }

@@ -31,6 +31,9 @@ CREATE TABLE IF NOT EXISTS notes (
     salt BLOB NOT NULL CHECK (length(salt) = 16),
     text TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS forgotten (
+    stream BLOB PRIMARY KEY CHECK (length(stream) = 16)
+) STRICT;
 PRAGMA user_version = 1;
 ";
 
@@ -99,7 +102,8 @@ impl Sources {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers where objects lie, in this order, durably. Rows that are known already stay as they are.
+    /// Remembers where objects lie, in this order, durably. Rows that are known already stay as they are; of a stream that
+    /// was forgotten nothing is remembered again.
     pub fn put(&self, rows: &[SourceRow]) -> Result<()> {
         let failed = sql("remember where objects lie");
         let mut connection = self.connection();
@@ -107,7 +111,8 @@ impl Sources {
         {
             let mut insert = transaction
                 .prepare_cached(
-                    "INSERT INTO sources (stream, bucket, key, version, size, copied) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                    "INSERT INTO sources (stream, bucket, key, version, size, copied) SELECT ?1, ?2, ?3, ?4, ?5, ?6
+                     WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE stream = ?1)
                      ON CONFLICT (stream) DO UPDATE SET copied = max(copied, excluded.copied)",
                 )
                 .map_err(&failed)?;
@@ -125,7 +130,7 @@ impl Sources {
     /// Returns where the object of `stream` lies.
     ///
     /// # Errors
-    /// `source_mismatch` when the row does not hash to its stream: the table was altered.
+    /// `source_forgotten`; `source_mismatch` when the row does not hash to its stream: the table was altered.
     pub fn get(&self, stream: StreamId, keys: &Keys) -> Result<Option<SourceRow>> {
         let failed = sql("look up where an object lies");
         let connection = self.connection();
@@ -135,6 +140,10 @@ impl Sources {
         match row {
             Some(row) if keys.object_stream(&row.location) != stream => {
                 Err(Error::broken("source_mismatch", format!("look up where the object of stream {stream} lies")))
+            }
+            None if forgotten(&connection, stream).map_err(&failed)? => {
+                let tried = format!("look up where the object of stream {stream} lies: that was erased by `forget`");
+                Err(Error::broken("source_forgotten", tried))
             }
             other => Ok(other),
         }
@@ -149,6 +158,57 @@ impl Sources {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = statement.query_map([limit], |row| row.get::<_, [u8; 16]>(0)).map_err(&failed)?;
         rows.map(|row| row.map(|bytes| StreamId(domain::ids::KeyedHash(bytes))).map_err(&failed)).collect()
+    }
+
+    /// Whether the object of `stream` was forgotten.
+    ///
+    /// # Errors
+    /// `sources_*`.
+    pub fn is_forgotten(&self, stream: StreamId) -> Result<bool> {
+        forgotten(&self.connection(), stream).map_err(sql("look up whether an object was forgotten"))
+    }
+
+    /// Returns for how many of the streams it is known where their objects lie.
+    ///
+    /// # Errors
+    /// `sources_*`.
+    pub fn count(&self, streams: &[StreamId]) -> Result<u64> {
+        let failed = sql("count what is known of objects");
+        let connection = self.connection();
+        let mut statement =
+            connection.prepare_cached("SELECT count(*) FROM sources WHERE stream = ?1").map_err(&failed)?;
+        let mut count = 0;
+        for stream in streams {
+            count += statement.query_row([stream.0.0], |row| row.get::<_, i64>(0)).map_err(&failed)?;
+        }
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
+    /// Erases where the objects of these streams lie, so that no byte of it stays in the file, and notes that they are
+    /// forgotten: nothing is remembered of them again. Doing it again changes nothing, and finishes what was cut short.
+    ///
+    /// # Errors
+    /// `sources_io`, also while another process reads the table: then the bytes may still be there, and it is to be called
+    /// again.
+    pub fn forget(&self, streams: &[StreamId]) -> Result<()> {
+        let failed = sql("erase where objects lie");
+        let mut connection = self.connection();
+        // A page that was split before may hold a copy of what was moved: the file is written anew, and not by way of a
+        // temporary file.
+        connection.pragma_update(None, "secure_delete", true).map_err(&failed)?;
+        connection.pragma_update(None, "temp_store", "MEMORY").map_err(&failed)?;
+        let transaction = connection.transaction().map_err(&failed)?;
+        for stream in streams {
+            transaction.execute("INSERT OR IGNORE INTO forgotten (stream) VALUES (?1)", [stream.0.0]).map_err(&failed)?;
+            transaction.execute("DELETE FROM sources WHERE stream = ?1", [stream.0.0]).map_err(&failed)?;
+        }
+        transaction.commit().map_err(&failed)?;
+        connection.execute_batch("VACUUM").map_err(&failed)?;
+        let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        match busy.map_err(&failed)? {
+            0 => Ok(()),
+            _ => Err(Error::lost("sources_io", "erase where objects lie", "another process reads sources.sqlite")),
+        }
     }
 
     /// Copies the table as it is now into the new file `to`, readable by the operator alone.
@@ -206,6 +266,14 @@ impl Sources {
         }
         transaction.commit().map_err(&failed)
     }
+}
+
+fn forgotten(connection: &Connection, stream: StreamId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM forgotten WHERE stream = ?1")?
+        .query_row([stream.0.0], |_| Ok(()))
+        .optional()
+        .map(|found| found.is_some())
 }
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<SourceRow> {

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::objects::folder::FolderObjects;
 use crate::sources::Sources;
 use crate::surroundings::Surroundings;
-use crate::{keys, pipeline};
+use crate::{keys, pipeline, segments};
 
 /// Name of the project in the origin of its ledgers.
 const ORIGIN_NAME: &str = "medimg";
@@ -47,6 +47,14 @@ pub struct Store {
     _lock: Option<File>,
 }
 
+/// A store whose ledger is closed and whose lock is still held.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    pub(crate) keys: Keys,
+    pub(crate) sources: Arc<Sources>,
+    _lock: Option<File>,
+}
+
 impl Store {
     /// Opens the store at `root`.
     ///
@@ -72,6 +80,7 @@ impl Store {
         }
         let keys = keys::load(&root.join("keys"))?;
         let ledger = open_ledger(root, environment, surroundings)?;
+        let ledger = with_past(root, ledger).map_err(|error| ledger_error("open a log before a recovery", error))?;
         pin_keys(&ledger, &keys)?;
         let sources = Sources::open(&root.join("sources.sqlite"))?;
         let objects = FolderObjects::new(root.join("processed"), root.join("staging"));
@@ -87,6 +96,11 @@ impl Store {
             store.sweep()?;
         }
         Ok(store)
+    }
+
+    /// Closes the ledger and keeps the lock.
+    pub(crate) fn close(self) -> Closed {
+        Closed { keys: self.keys, sources: self.sources, _lock: self._lock }
     }
 
     /// Returns the store's folder.
@@ -194,6 +208,13 @@ fn open_ledger(root: &Path, environment: &str, surroundings: &dyn Surroundings) 
         }
         other => other.map_err(failed),
     }
+}
+
+/// Adds the logs that ended when the store was recovered.
+fn with_past(root: &Path, ledger: SqliteLedger) -> std::result::Result<SqliteLedger, ledger::Error> {
+    let listed = ledger.meta(segments::PAST)?;
+    let past: Vec<_> = segments::numbers(listed.as_deref()).map(|number| root.join(segments::name(number))).collect();
+    if past.is_empty() { Ok(ledger) } else { ledger.with_past(&past) }
 }
 
 /// Compares keys with the check values that stand beside a log, which must name every one of them.

@@ -82,7 +82,7 @@ pub fn restore(from: &Path, store: &Path, keys: &KeysFile<'_>, before: Before<'_
         .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
         .map_err(|error| Error::store(tried, error))?;
     build(from, &manifest, &keys, &building, before)?;
-    let unfinished = open_again(&manifest, &building, before)?;
+    let unfinished = open_again(&building, before)?;
     sync_all(&building, before).map_err(|error| Error::store(tried, error))?;
     let parent = parent(store);
     let placed = before("put the restored store in its place")
@@ -216,23 +216,30 @@ fn build(from: &Path, manifest: &Manifest, keys: &Keys, building: &Path, before:
 
 /// The copy of `sources.sqlite` is younger than that of the ledger: what it calls ended need not have ended there. The
 /// ledger decides, and every stream without an end is taken up again.
-fn open_again(manifest: &Manifest, building: &Path, before: Before<'_>) -> Result<u64> {
+fn open_again(building: &Path, before: Before<'_>) -> Result<u64> {
+    let paths = crate::segments::paths(building)?.into_iter().map(|(_, path)| path);
+    before("note which objects have no end").map_err(|error| Error::store("note which objects have no end", error))?;
+    take_up_again(paths, &Sources::open(&building.join("sources.sqlite"))?)
+}
+
+/// Notes in `sources` which objects have no end, as these logs tell in their order; returns how many.
+pub(crate) fn take_up_again(logs: impl Iterator<Item = PathBuf>, sources: &Sources) -> Result<u64> {
     let mut open: BTreeSet<StreamKey> = BTreeSet::new();
-    for part in manifest.parts.iter().filter(|part| part.kind() == Some(Kind::Ledger)) {
-        let path = building.join(&part.name);
+    for path in logs {
         let mut note = |_, header: &ledger::Header, _: &str| note_open(header, &mut open);
         verify_store(path, &mut note).map_err(|error| ledger_error("look for objects without an end", error))?;
     }
     let streams: Vec<_> = open.iter().map(|stream| StreamId(KeyedHash(stream.0))).collect();
-    before("note which objects have no end").map_err(|error| Error::store("note which objects have no end", error))?;
-    Sources::open(&building.join("sources.sqlite"))?.set_ended(&streams, false)?;
+    sources.set_ended(&streams, false)?;
     Ok(streams.len() as u64)
 }
 
+/// Types of the events with which an object comes to an end, without their versions.
+pub(crate) const ENDS: [&str; 3] =
+    ["imaging.instance.delivered.", "imaging.instance.quarantined.", "imaging.processing.failed."];
+
 /// Keeps in `open` the streams of objects whose last entry is no end.
-pub(crate) fn note_open(header: &ledger::Header, open: &mut BTreeSet<StreamKey>) {
-    const ENDS: [&str; 3] =
-        ["imaging.instance.delivered.", "imaging.instance.quarantined.", "imaging.processing.failed."];
+fn note_open(header: &ledger::Header, open: &mut BTreeSet<StreamKey>) {
     let is_one_of =
         |starts: &[&str]| header.types.iter().any(|name| starts.iter().any(|start| name.starts_with(start)));
     if is_one_of(&ENDS) {

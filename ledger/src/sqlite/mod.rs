@@ -7,6 +7,7 @@
 mod committer;
 mod connect;
 mod export;
+mod past;
 mod peek;
 mod queue;
 mod read;
@@ -24,6 +25,7 @@ use crate::{
 };
 use committer::Committer;
 pub use export::Export;
+pub use past::{Ended, end_log};
 pub use peek::{Peek, copy_store};
 pub use verify::verify_store;
 
@@ -47,6 +49,8 @@ pub struct SqliteLedger {
     reader: Mutex<Connection>,
     committer: Committer,
     path: PathBuf,
+    /// Logs that ended before this one began, oldest first.
+    past: Vec<past::Past>,
 }
 
 impl SqliteLedger {
@@ -60,7 +64,7 @@ impl SqliteLedger {
         let origin = connect::origin(&writer)?;
         let reader = Mutex::new(connect::open_reader(path)?);
         let committer = Committer::start(writer, path.to_owned(), origin.clone())?;
-        Ok(Self { origin, committer, reader, path: path.to_owned() })
+        Ok(Self { origin, committer, reader, path: path.to_owned(), past: Vec::new() })
     }
 
     /// Returns the value stored under a name beside the log, such as a key's check value `kcv.stream`.
@@ -86,12 +90,19 @@ impl Ledger for SqliteLedger {
     }
 
     async fn load(&self, stream: StreamKey) -> Result<Stream, Error> {
-        self.read(|connection| read::load(connection, &self.origin, stream))
+        let mut entries = self.past_of(stream)?;
+        entries.append(&mut self.read(|connection| read::load(connection, &self.origin, stream))?.entries);
+        Ok(Stream { stream, entries })
     }
 
     async fn append(&self, tip: &Tip, decision: &Decision, at: UtcMillis, nonce: Nonce) -> Result<Appended, Error> {
-        let prepared = Prepared::new(&self.origin, tip, decision, at, nonce)?;
-        self.committer.commit(*tip, prepared).await
+        let tip = match self.onto(tip, decision)? {
+            past::Onto::Here => *tip,
+            past::Onto::Beginning => Tip::empty(tip.stream),
+            past::Onto::Taken(answer) => return answer,
+        };
+        let prepared = Prepared::new(&self.origin, &tip, decision, at, nonce)?;
+        self.committer.commit(tip, prepared).await
     }
 }
 
