@@ -116,7 +116,8 @@ fn joint(logs: &[(String, PathBuf)], audit: &Audit) -> Result<Option<Misstep>> {
         let mut first = None;
         let mut show = |index, header: &Header, body: &str| {
             if index == 0 {
-                let named = events::read(body.as_bytes()).unwrap_or_default().into_iter().next().map(|event| event.data);
+                let named =
+                    events::read(body.as_bytes()).unwrap_or_default().into_iter().next().map(|event| event.data);
                 first = Some((header.stream.to_string(), named));
             }
         };

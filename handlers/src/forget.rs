@@ -125,10 +125,12 @@ struct Found {
 impl Found {
     async fn of(store: &Store, study: &Phi<String>) -> Result<Self> {
         let (streams, about) = ask::study(store, study).await?;
-        let is_object = |entries: &&Vec<Entry>| entries.first().is_some_and(|entry| has(entry, &["imaging.object.received."]));
+        let is_object =
+            |entries: &&Vec<Entry>| entries.first().is_some_and(|entry| has(entry, &["imaging.object.received."]));
         let objects: Vec<&Vec<Entry>> = streams.iter().filter(is_object).collect();
         let unfinished = objects.iter().filter(|entries| !entries.last().is_some_and(is_end)).count() as u64;
-        let objects: Vec<StreamId> = objects.iter().map(|entries| StreamId(KeyedHash(entries[0].header.stream.0))).collect();
+        let objects: Vec<StreamId> =
+            objects.iter().map(|entries| StreamId(KeyedHash(entries[0].header.stream.0))).collect();
         let raw = store.raw();
         let named = objects.iter().flat_map(|stream| ["dcm", "part"].map(|kind| raw.join(format!("{stream}.{kind}"))));
         let copies: Vec<PathBuf> = named.filter(|copy| copy.exists()).collect();

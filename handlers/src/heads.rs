@@ -64,18 +64,23 @@ impl Held {
 /// The folder in which heads are kept.
 #[derive(Clone, Debug)]
 pub struct Heads {
-    folder: PathBuf,
+    folder: Option<PathBuf>,
 }
 
 impl Heads {
     /// Keeps heads in this folder, which is made when the first is kept.
     pub fn at(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder: Some(folder) }
+    }
+
+    /// Keeps none; that a store was restored is found all the same.
+    pub const fn nowhere() -> Self {
+        Self { folder: None }
     }
 
     /// Whether a head of the store at `root` is kept here.
     pub fn knows(&self, root: &Path) -> bool {
-        look(root).is_some_and(|peek| self.file(&peek.origin).exists())
+        look(root).is_some_and(|peek| self.file(&peek.origin).is_some_and(|file| file.exists()))
     }
 
     /// Compares the store at `root` with the newest head that was seen of it. A place without a store, and a ledger that
@@ -111,8 +116,9 @@ impl Heads {
             return Ok(());
         }
         let failed = |error| Error::lost("heads_io", "keep the head of a ledger outside its store", error);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(failed)?;
-        let _lock = self.lock().map_err(failed)?;
+        let (Some(folder), Some(file)) = (&self.folder, self.file(&peek.origin)) else { return Ok(()) };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        let _lock = lock(folder).map_err(failed)?;
         // Another process may have kept a newer one meanwhile.
         let mut lines = self.lines(&peek.origin)?;
         if let Some(held) = newest_of(&lines) {
@@ -123,7 +129,7 @@ impl Heads {
         }
         lines.retain(|held| held.origin != peek.origin.as_str());
         lines.push(Held::of(&peek.origin, &peek.head, now_ms));
-        self.write(&self.file(&peek.origin), &lines).map_err(failed)
+        write(folder, &file, &lines).map_err(failed)
     }
 
     /// Returns the newest head that is kept of the store of this log.
@@ -134,16 +140,17 @@ impl Heads {
         Ok(newest_of(&self.lines(origin)?).cloned())
     }
 
-    fn file(&self, origin: &Origin) -> PathBuf {
+    fn file(&self, origin: &Origin) -> Option<PathBuf> {
         // The store id: the last part of the origin without its number, 32 hex digits.
         let base = origin.as_str().split('#').next().unwrap_or_default();
-        self.folder.join(base.rsplit('/').next().unwrap_or_default())
+        Some(self.folder.as_ref()?.join(base.rsplit('/').next().unwrap_or_default()))
     }
 
     fn lines(&self, origin: &Origin) -> Result<Vec<Held>> {
         let failed = |error| Error::lost("heads_io", "read the head that is kept of a ledger", error);
         let mut text = String::new();
-        match File::open(self.file(origin)) {
+        let Some(file) = self.file(origin) else { return Ok(Vec::new()) };
+        match File::open(file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.map_err(failed)?.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?,
         };
@@ -154,31 +161,30 @@ impl Heads {
         let sound = lines.iter().all(|held| held.tree().is_some() && base(&held.origin) == base(origin.as_str()));
         if sound { Ok(lines) } else { Err(damaged()) }
     }
+}
 
-    /// Bounded: a process that holds it writes one small file.
-    fn lock(&self) -> io::Result<File> {
-        let file =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(self.folder.join("lock"))?;
-        for _ in 0..LOCK_TRIES {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
-                Err(fs::TryLockError::Error(error)) => return Err(error),
-            }
+/// Bounded: a process that holds it writes one small file.
+fn lock(folder: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(folder.join("lock"))?;
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
+            Err(fs::TryLockError::Error(error)) => return Err(error),
         }
-        Err(io::Error::new(io::ErrorKind::TimedOut, "another process holds the folder of heads"))
     }
+    Err(io::Error::new(io::ErrorKind::TimedOut, "another process holds the folder of heads"))
+}
 
-    fn write(&self, path: &Path, lines: &[Held]) -> io::Result<()> {
-        let next = self.folder.join("next");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
-        for held in lines {
-            serde_json::to_writer(&mut file, held).map_err(io::Error::from)?;
-            file.write_all(b"\n")?;
-        }
-        file.sync_all()?;
-        fs::rename(next, path)
+fn write(folder: &Path, path: &Path, lines: &[Held]) -> io::Result<()> {
+    let next = folder.join("next");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
+    for held in lines {
+        serde_json::to_writer(&mut file, held).map_err(io::Error::from)?;
+        file.write_all(b"\n")?;
     }
+    file.sync_all()?;
+    fs::rename(next, path)
 }
 
 /// Looks at the ledger of the store at `root`; none if there is none that can be looked at.

@@ -59,7 +59,7 @@ pub async fn recover(
     before: Before<'_>,
 ) -> Result<Recovered> {
     let present = root.join("ledger.sqlite");
-    let store = Store::open(root, Access::Work, environment, surroundings)?;
+    let store = Store::open_existing(root, Access::Work, environment, surroundings)?;
     let closed = store.close();
     let peek = Peek::open(&present).map_err(|error| ledger_error("look at the ledger", error))?;
     let held = lost(root, &peek, heads)?;

@@ -199,7 +199,9 @@ impl Sources {
         connection.pragma_update(None, "temp_store", "MEMORY").map_err(&failed)?;
         let transaction = connection.transaction().map_err(&failed)?;
         for stream in streams {
-            transaction.execute("INSERT OR IGNORE INTO forgotten (stream) VALUES (?1)", [stream.0.0]).map_err(&failed)?;
+            transaction
+                .execute("INSERT OR IGNORE INTO forgotten (stream) VALUES (?1)", [stream.0.0])
+                .map_err(&failed)?;
             transaction.execute("DELETE FROM sources WHERE stream = ?1", [stream.0.0]).map_err(&failed)?;
         }
         transaction.commit().map_err(&failed)?;

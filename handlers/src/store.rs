@@ -98,6 +98,22 @@ impl Store {
         Ok(store)
     }
 
+    /// As [`Store::open`], for what needs a store that is there.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; `store_missing`, `ledger_gone`.
+    pub fn open_existing(
+        root: &Path,
+        access: Access,
+        environment: &str,
+        surroundings: &dyn Surroundings,
+    ) -> Result<Self> {
+        if !fs::metadata(ledger_path(root)).is_ok_and(|meta| meta.len() > 0) {
+            return Err(no_ledger(root));
+        }
+        Self::open(root, access, environment, surroundings)
+    }
+
     /// Closes the ledger and keeps the lock.
     pub(crate) fn close(self) -> Closed {
         Closed { keys: self.keys, sources: self.sources, _lock: self._lock }

@@ -7,7 +7,7 @@ use handlers::acting::Person;
 use handlers::ask::{self, Question};
 use handlers::store::{Access, Store};
 use handlers::surroundings::System;
-use ledger::Entry;
+use ledger::{Entry, LogEntry};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -65,9 +65,18 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
 fn tell_all(store: &Store, person: Person, context: &mut Context) -> Result<u64, Error> {
     let size = block_on(ask::head_size(store))??;
     block_on(ask::record_reading_all(store, &System, person, size))??;
+    // What a log held that ended before a recovery comes first; a recovery is the first entry of the next.
+    for number in 0..store.ledger.past_count() {
+        tell_pages(context, |from| Ok(ask::past_page(store, number, from)?))?;
+    }
+    tell_pages(context, |from| Ok(block_on(ask::page(store, from, size))??))?;
+    Ok(size)
+}
+
+fn tell_pages(context: &mut Context, page: impl Fn(u64) -> Result<Vec<LogEntry>, Error>) -> Result<(), Error> {
     let mut from = 0;
-    while from < size && !context.output.closed() {
-        let page = block_on(ask::page(store, from, size))??;
+    while !context.output.closed() {
+        let page = page(from)?;
         let Some(last) = page.last() else { break };
         from = last.leaf_index + 1;
         for row in &page {
@@ -79,7 +88,7 @@ fn tell_all(store: &Store, person: Person, context: &mut Context) -> Result<u64,
             }
         }
     }
-    Ok(size)
+    Ok(())
 }
 
 fn tell(stream: &[Entry], context: &mut Context) -> Result<(), Error> {

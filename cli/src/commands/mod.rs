@@ -1,14 +1,18 @@
 //! The verbs, one a file.
 
+mod backup;
 mod bus;
 mod completions;
 mod config;
 mod demo;
 mod doctor;
 mod export;
+mod forget;
 mod history;
 mod man;
 mod process;
+mod recover;
+mod restore;
 mod verify;
 
 use std::path::PathBuf;
@@ -18,6 +22,7 @@ use handlers::runner::report::Summary;
 use crate::config::{Config, Flag};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::guard::{Guard, Use};
 use crate::logs;
 use crate::output::Output;
 
@@ -30,6 +35,10 @@ pub(crate) enum Verb {
     Verify(verify::Args),
     Export(export::Args),
     Bus(bus::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
+    Recover(recover::Args),
+    Forget(forget::Args),
     Doctor(doctor::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -46,11 +55,30 @@ impl Verb {
             Self::Verify(args) => verify::run(args, context),
             Self::Export(args) => export::run(args, context),
             Self::Bus(args) => bus::run(args, context),
+            Self::Backup(args) => backup::run(args, context),
+            Self::Restore(args) => restore::run(args, context),
+            Self::Recover(args) => recover::run(args, context),
+            Self::Forget(args) => forget::run(args, context),
             Self::Doctor(args) => doctor::run(args, context),
             Self::Config(args) => config::run(args, context),
             Self::Completions(args) => completions::run(args, context),
             Self::Man(args) => man::run(args, context),
         }
+    }
+
+    /// Returns what it does with the store, for the guard.
+    pub(crate) const fn uses(&self) -> Use {
+        match self {
+            Self::Process(_) | Self::Bus(_) | Self::Forget(_) | Self::Demo(_) => Use::Works,
+            Self::History(_) | Self::Verify(_) | Self::Export(_) | Self::Backup(_) | Self::Doctor(_) => Use::Asks,
+            Self::Recover(_) => Use::Makes,
+            Self::Restore(_) | Self::Config(_) | Self::Completions(_) | Self::Man(_) => Use::None,
+        }
+    }
+
+    /// Whether it is the demo, which leaves nothing outside its store.
+    pub(crate) const fn is_demo(&self) -> bool {
+        matches!(self, Self::Demo(_))
     }
 }
 
@@ -59,6 +87,8 @@ impl Verb {
 pub(crate) struct Context {
     /// Folder of the store.
     pub(crate) store: PathBuf,
+    /// Where its newest head is kept.
+    pub(crate) guard: Guard,
     /// Nobody wants to see progress.
     pub(crate) quiet: bool,
     /// Standard output.

@@ -27,8 +27,8 @@ use ledger::{Frontier, Origin, Peek, copy_store, verify_store};
 pub use files::Before;
 pub use keys_file::KeysFile;
 pub use manifest::{Kind, MANIFEST, Manifest, Part};
-pub(crate) use restore::{ENDS, take_up_again};
 pub use restore::{Checked, Restored, check, restore};
+pub(crate) use restore::{ENDS, take_up_again};
 pub use seal::{PERSON_LOG_N, Passphrase};
 
 use crate::acting::{self, Person};
