@@ -1,5 +1,6 @@
 //! Backup, restore, the head kept outside the store, recover and forget, as an operator meets them.
 
+#[allow(dead_code)] // Each file of tests uses a part of it.
 mod support;
 
 use std::fs;
@@ -185,7 +186,8 @@ fn what_is_wrong_with_a_backup_is_named_and_nothing_is_put_in_place() {
     };
     let right: Vec<&str> = ways.iter().copied().chain(["pass"]).collect();
     refused(&ways.iter().copied().chain(["wrong"]).collect::<Vec<_>>(), "passphrase_wrong", "keys");
-    for part in files(&kept.0.path("copy/objects")).into_iter().chain(files(&kept.0.path("copy/sealed"))).step_by(3) {
+    // One that lies there as it is and one that is sealed; each restore takes a second of scrypt.
+    for part in ["copy/objects", "copy/sealed"].map(|folder| files(&kept.0.path(folder)).remove(0)) {
         let bytes = fs::read(&part).expect("read");
         let mut changed = bytes.clone();
         changed[bytes.len() / 2] ^= 1;
@@ -342,6 +344,42 @@ fn a_forgotten_study_leaves_no_byte_of_its_paths_and_the_chain_is_whole() {
     let told = kept.well(&["history", "--json", &study]);
     let forgotten = told.lines.iter().filter(|line| line["types"][0] == "imaging.source.forgotten.v1").count();
     assert_eq!(forgotten, 1, "it is part of the study's history, once");
+}
+
+#[test]
+fn a_backup_beside_a_worker_is_whole_and_one_that_is_killed_is_none_or_whole() {
+    let kept = Kept(Place::with_demo());
+    let start = |line: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_medimg"));
+        command
+            .args(line)
+            .current_dir(kept.0.path("."))
+            .env_clear()
+            .env("MEDIMG_STORE", "store")
+            .env("MEDIMG_HEADS", "heads");
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("it starts")
+    };
+    kept.run(&["process", "in/mr"]);
+    let mut worker = start(&["process", "in", "-j", "1"]);
+    for _ in 0..3 {
+        kept.well(&["backup", "-o", "beside"]);
+        kept.well(&["restore", "beside", "--check"]);
+    }
+    assert_eq!(worker.wait().expect("ended").code(), Some(1));
+    let mut killed = 0;
+    for kill in 0..20 {
+        let mut backup = start(&["backup", "-o", "copy"]);
+        std::thread::sleep(std::time::Duration::from_millis(3 * kill));
+        killed += usize::from(backup.try_wait().expect("a child").is_none());
+        backup.kill().expect("killed");
+        backup.wait().expect("a child");
+        let checked = kept.run(&["restore", "copy", "--check"]);
+        assert!(checked.code == 0 || checked.error() == "backup_missing", "kill {kill}: {}", checked.stderr);
+    }
+    assert!(killed > 0, "nothing was killed in the middle, so nothing was shown");
+    kept.well(&["backup", "-o", "copy"]);
+    kept.well(&["restore", "copy", "--check"]);
+    kept.well(&["verify"]);
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub fn restore(from: &Path, store: &Path, keys: &KeysFile<'_>, before: Before<'_
         return Err(Error::damaged("restore_occupied", "restore a backup: the store's folder holds something", None));
     }
     let building = building(store);
-    if building.exists() && !building.join(heads::RESTORED).exists() {
+    if !is_ours(&building) {
         let tried = "restore a backup: beside the store's folder lies `.restoring`, which is not ours";
         return Err(Error::damaged("restore_occupied", tried, None));
     }
@@ -107,6 +107,14 @@ fn building(store: &Path) -> PathBuf {
     let mut name = store.file_name().unwrap_or_default().to_owned();
     name.push(".restoring");
     parent(store).join(name)
+}
+
+/// Whether what lies where a store is put together is nothing, or was left by us: the mark is the first file made there.
+fn is_ours(building: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(building) else { return !building.exists() };
+    let mark = building.join(heads::RESTORED);
+    let part = files::part_of(&mark);
+    mark.exists() || entries.flatten().all(|entry| entry.path() == part)
 }
 
 fn part_error(code: &'static str, part: &Part) -> Error {

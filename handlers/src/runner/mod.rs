@@ -26,7 +26,7 @@ pub mod intake;
 pub mod items;
 pub mod report;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod turnstile;
 mod walk;
 
