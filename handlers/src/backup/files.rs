@@ -117,11 +117,11 @@ pub(super) fn sync_folder(folder: &Path, before: Before<'_>) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Makes a folder, and those above it, for the operator alone.
-pub(super) fn make_folder(folder: &Path, before: Before<'_>) -> io::Result<()> {
+/// Makes a folder, and those above it.
+pub(super) fn make_folder(folder: &Path, mode: u32, before: Before<'_>) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     before("make a folder")?;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    fs::DirBuilder::new().recursive(true).mode(mode).create(folder)
 }
 
 /// A file of the store that cannot be read while `tried`.

@@ -80,7 +80,7 @@ pub fn copy(
         return Err(Error::damaged("backup_folder", "make a backup: the folder holds something else", None));
     }
     for folder in ["", "objects", "sealed"] {
-        files::make_folder(&to.join(folder), before).map_err(failed("make the backup's folder"))?;
+        files::make_folder(&to.join(folder), 0o700, before).map_err(failed("make the backup's folder"))?;
     }
     let (root, backup) = (store.root().canonicalize(), to.canonicalize());
     if root.is_ok_and(|root| backup.as_ref().is_ok_and(|backup| backup.starts_with(root))) {

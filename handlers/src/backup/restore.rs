@@ -182,8 +182,9 @@ fn check_ledgers(manifest: &Manifest, keys: Option<&Keys>, path: impl Fn(&Part) 
 fn build(from: &Path, manifest: &Manifest, keys: &Keys, building: &Path, before: Before<'_>) -> Result<()> {
     let tried = "put the restored store together";
     let store_failed = |error| Error::store(tried, error);
-    for folder in ["", "processed", "staging", "raw", "keys"] {
-        files::make_folder(&building.join(folder), before).map_err(store_failed)?;
+    // Modes as the store itself makes them: who may read what was delivered could read it before.
+    for (folder, mode) in [("", 0o750), ("processed", 0o750), ("staging", 0o700), ("raw", 0o700), ("keys", 0o700)] {
+        files::make_folder(&building.join(folder), mode, before).map_err(store_failed)?;
         if folder.is_empty() {
             let mark = heads::restored_mark(&manifest.origin, manifest.size, manifest.root);
             let fill = |file: &mut dyn io::Write| file.write_all(mark.as_bytes());
@@ -194,7 +195,7 @@ fn build(from: &Path, manifest: &Manifest, keys: &Keys, building: &Path, before:
     for part in &manifest.parts {
         let at = building.join(&part.name);
         if let Some(Kind::Processed(_)) = part.kind() {
-            files::make_folder(parent(&at), before).map_err(store_failed)?;
+            files::make_folder(parent(&at), 0o755, before).map_err(store_failed)?;
         }
         let mode = match part.kind() {
             Some(Kind::Processed(_) | Kind::Ledger | Kind::Config) => 0o644,

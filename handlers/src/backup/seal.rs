@@ -114,6 +114,14 @@ mod tests {
     }
 
     #[test]
+    fn the_passphrase_of_a_store_is_the_one_that_the_adr_describes() {
+        use domain::ids::Key;
+        let keys = Keys { stream: Key::new([1; 32]), index: Vec::new(), mapping: Key::new([3; 32]) };
+        // HMAC-SHA256 by another hand (Python) over `medimg/v1/backup`, 00 00 00 06, `sealed`; docs/adr/0009.
+        assert_eq!(Passphrase::of_store(&keys).text.expose_secret(), "182428617bf7cbfa5ed62ab35b7b7a7b");
+    }
+
+    #[test]
     fn a_changed_byte_and_a_cut_are_found_anywhere() {
         let mut sealed = Vec::new();
         passphrase("a long one").seal(&mut &[7; 100][..], &mut sealed).expect("seal");
