@@ -146,6 +146,7 @@ mod tests {
         "user_version",
         "application_id",
         "page_size",
+        "temp_store",
         "secure_delete",
     ];
 
