@@ -317,6 +317,29 @@ mod tests {
     }
 
     #[test]
+    fn of_a_forgotten_object_no_byte_stays_even_while_the_table_is_open_and_it_is_not_remembered_again() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let sources = Sources::open(&folder.path().join("sources.sqlite")).expect("open");
+        let rows: Vec<SourceRow> = (0..300).map(|n| row(&format!("/incoming/Nightingale-{n}/slice"))).collect();
+        sources.put(&rows).expect("put");
+        sources.put(&[row("/incoming/Seacole/slice")]).expect("put");
+        let streams: Vec<StreamId> = rows.iter().map(|row| row.stream).collect();
+        assert_eq!(sources.count(&streams).expect("count"), 300);
+        for again in [false, true] {
+            sources.forget(&streams).expect("forget");
+            sources.put(&rows).expect("putting again is no error");
+            assert_eq!(sources.count(&streams).expect("count"), 0, "again: {again}");
+            for file in fs::read_dir(folder.path()).expect("folder") {
+                let bytes = fs::read(file.expect("entry").path()).expect("read");
+                assert!(!bytes.windows(11).any(|window| window == b"Nightingale"), "a path is still there");
+            }
+        }
+        assert!(sources.is_forgotten(streams[0]).expect("look"));
+        assert_eq!(sources.get(streams[0], &keys()).expect_err("told").code(), "source_forgotten");
+        assert_eq!(sources.open_streams(10).expect("list"), [row("/incoming/Seacole/slice").stream]);
+    }
+
+    #[test]
     fn a_row_that_does_not_hash_to_its_stream_is_refused() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let sources = Sources::open(&folder.path().join("sources.sqlite")).expect("open");
