@@ -265,7 +265,10 @@ impl<'a> Copier<'a> {
         }
         let mut from = match File::open(self.store.root().join(&name)) {
             Ok(file) => file,
-            Err(_) => return Ok(self.missing.push(stream.to_string())),
+            Err(_) => {
+                self.missing.push(stream.to_string());
+                return Ok(());
+            }
         };
         let mut read = Reader { inner: &mut from, hashed: files::Hashed::new(io::sink()) };
         let fill = |to: &mut dyn io::Write| passphrase.seal(&mut read, to).map(drop);

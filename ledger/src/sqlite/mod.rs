@@ -99,7 +99,7 @@ impl Ledger for SqliteLedger {
         let tip = match self.onto(tip, decision)? {
             past::Onto::Here => *tip,
             past::Onto::Beginning => Tip::empty(tip.stream),
-            past::Onto::Taken(answer) => return answer,
+            past::Onto::Taken(answer) => return *answer,
         };
         let prepared = Prepared::new(&self.origin, &tip, decision, at, nonce)?;
         self.committer.commit(tip, prepared).await
@@ -111,7 +111,7 @@ impl Ledger for SqliteLedger {
             Ok(None) => return Vec::new(),
             Ok(Some(past::Onto::Here)) => *tip,
             Ok(Some(past::Onto::Beginning)) => Tip::empty(tip.stream),
-            Ok(Some(past::Onto::Taken(answer))) => return vec![answer],
+            Ok(Some(past::Onto::Taken(answer))) => return vec![*answer],
             Err(error) => return vec![Err(error)],
         };
         let (mut tip, mut queued, mut answers) = (tip, Vec::with_capacity(links.len()), Vec::new());

@@ -43,7 +43,7 @@ pub(super) enum Onto {
     /// The stream goes on in the present log, of which this is its first entry.
     Beginning,
     /// The slot was taken in a log that has ended.
-    Taken(Result<Appended, Error>),
+    Taken(Box<Result<Appended, Error>>),
 }
 
 impl SqliteLedger {
@@ -111,7 +111,7 @@ impl SqliteLedger {
         let same = taken.header.decision_id == decision.decision_id;
         let receipt = Receipt { header: taken.header.clone(), leaf: taken.leaf };
         let conflict = Error::Conflict { stream: tip.stream, seq: taken.header.seq };
-        Ok(Onto::Taken(if same { Ok(Appended::Already(receipt)) } else { Err(conflict) }))
+        Ok(Onto::Taken(Box::new(if same { Ok(Appended::Already(receipt)) } else { Err(conflict) })))
     }
 }
 
