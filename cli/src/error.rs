@@ -148,6 +148,15 @@ pub(crate) enum Error {
     /// The demo was asked to use a store that holds something else.
     #[error("the demo was started in a store that holds more than the demo")]
     DemoStore,
+    /// The passphrase cannot be used.
+    #[error("a passphrase was read: {what}")]
+    Passphrase {
+        /// Why not; a constant sentence.
+        what: &'static str,
+    },
+    /// Something that cannot be undone was not agreed to.
+    #[error("a study was to be forgotten: nobody agreed to it")]
+    NotConfirmed,
     /// The number of workers makes no runtime.
     #[error("the worker threads were started")]
     Threads {
@@ -177,6 +186,8 @@ impl Error {
             Self::Interrupted { .. } => "interrupted",
             Self::Waiting { .. } => "rules_off",
             Self::Threads { .. } => "threads",
+            Self::Passphrase { .. } => "passphrase",
+            Self::NotConfirmed => "not_confirmed",
             Self::Read { .. } => "read_failed",
             Self::Events { .. } => "events_unreadable",
             Self::StreamForm => "stream_form",
@@ -245,6 +256,11 @@ impl Error {
                 and with an earlier `medimg export`"
                     .to_owned()
             }
+            Self::Passphrase { .. } => {
+                "give 12 characters or more at the prompt, or in the first line of a file of mode 600: --passphrase-file FILE"
+                    .to_owned()
+            }
+            Self::NotConfirmed => "answer y, or give --yes; it cannot be undone".to_owned(),
             Self::DemoStore => "name another one: `medimg demo --store DIR`".to_owned(),
             Self::Threads { .. } => "run the same command with fewer workers: -j 1".to_owned(),
         }
@@ -261,6 +277,8 @@ impl Error {
             | Self::DemoExists
             | Self::DemoStore
             | Self::Read { .. }
+            | Self::Passphrase { .. }
+            | Self::NotConfirmed
             | Self::Events { .. }
             | Self::ValuesNeedTerminal
             | Self::TagUnknown { .. }

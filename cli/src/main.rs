@@ -7,8 +7,10 @@ mod config;
 mod demo;
 mod error;
 mod exit;
+mod guard;
 mod logs;
 mod output;
+mod passphrase;
 mod person;
 mod remedy;
 mod run;
@@ -22,6 +24,7 @@ use args::{Asked, Cli};
 use commands::Context;
 use error::Error;
 use exit::Exit;
+use guard::Guard;
 use output::{Output, note};
 
 #[global_allocator]
@@ -49,8 +52,12 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<Exit, Error> {
     let output = Output::open(cli.global.json);
     let (store, store_flag) = (cli.global.store(), cli.global.store_flag());
-    let mut context = Context { store, store_flag, quiet: cli.global.quiet, output, program: program() };
+    let (guard, used) = (Guard::of(&store, cli.global.heads(), cli.verb.is_demo()), cli.verb.uses());
+    guard.check(used)?;
+    let mut context = Context { store, store_flag, guard, quiet: cli.global.quiet, output, program: program() };
     let exit = cli.verb.run(&mut context);
+    // Whatever became of the verb: what it recorded was seen.
+    context.guard.keep(used);
     // What was printed before an error is data too: it goes out first, and the verb's own error counts more.
     let flushed = context.output.flush();
     let exit = exit?;

@@ -89,6 +89,15 @@ pub async fn page(store: &Store, from: u64, size: u64) -> Result<Vec<LogEntry>> 
     store.ledger.entries(from, limit).await.map_err(|error| ledger_error("read the ledger", error))
 }
 
+/// Returns the next entries of the log that ended `number`-th (from 0) when the store was recovered, from a leaf index on.
+///
+/// # Errors
+/// What the ledger says.
+pub fn past_page(store: &Store, number: usize, from: u64) -> Result<Vec<LogEntry>> {
+    let page = store.ledger.past_entries(number, from, READ_ENTRIES_MAX);
+    page.map_err(|error| ledger_error("read a log that ended before a recovery", error))
+}
+
 /// Returns the entries of every stream about the study that these streams are about, and the study. An object that was
 /// refused has no new UID, and what people did is about the original one: both are found through the entries' subject.
 async fn whole_study(store: &Store, streams: &[StreamKey]) -> Result<(Vec<Vec<Entry>>, Option<IndexHash>)> {
@@ -121,6 +130,15 @@ pub async fn streams_of_study(store: &Store, name: &Phi<String>) -> Result<Study
     let firsts = all.iter().filter_map(|entries| entries.first()).filter(of_object);
     let streams = firsts.map(|entry| StreamId(KeyedHash(entry.header.stream.0))).collect();
     Ok(StudyStreams { about, streams })
+}
+
+/// Returns the entries of every stream about a study, and the study; for what is done with a study, not asked about it.
+///
+/// # Errors
+/// `study_unknown`, `study_ambiguous`, and what the ledger says.
+pub(crate) async fn study(store: &Store, name: &Phi<String>) -> Result<(Vec<Vec<Entry>>, Option<IndexHash>)> {
+    let found = streams_of(store, &Question::Study(name.clone())).await?;
+    whole_study(store, &found.streams).await
 }
 
 struct Found {
@@ -181,6 +199,16 @@ pub(crate) async fn tagged(store: &Store, tag: &Tag, streams: &mut Vec<StreamKey
     let kind = ledger::TagKind::from_word(tag.kind.word().as_bytes());
     let Some(kind) = kind else { return Ok(()) };
     let tag = ledger::Tag { kind, hash: ledger::IndexHash { version: tag.hash.version, hash: tag.hash.hash.0 } };
+    for number in 0..store.ledger.past_count() {
+        let mut from = 0;
+        while streams.len() < STREAMS_MAX {
+            let page = store.ledger.past_tagged(number, &tag, from, READ_ENTRIES_MAX);
+            let page = page.map_err(|error| ledger_error("look up entries by tag", error))?;
+            let Some(last) = page.last() else { break };
+            from = last.leaf_index + 1;
+            streams.extend(page.iter().map(|tagged| tagged.stream));
+        }
+    }
     let mut from = 0;
     while streams.len() < STREAMS_MAX {
         let page = store.ledger.tagged(&tag, from, READ_ENTRIES_MAX).await;

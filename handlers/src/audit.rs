@@ -5,7 +5,7 @@
 //! from its first entry in a second reading, which holds those uploads only.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use domain::events::{self, Event, EventData};
 use domain::ids::{KeyedHash, StreamId};
@@ -14,7 +14,8 @@ use domain::upload::Upload;
 use ledger::{Header, StreamKey, verify, verify_store};
 
 use crate::commit::ledger_error;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::segments;
 use crate::store::no_ledger;
 
 /// The first entry that cannot stand where it does.
@@ -26,6 +27,8 @@ pub struct Misstep {
     pub stream: String,
     /// Its number in the stream, from 0.
     pub seq: u64,
+    /// The log that ended before a recovery in which it stands, by its file; none for the present one.
+    pub log: Option<String>,
     /// What does not fit; a constant sentence.
     pub why: &'static str,
 }
@@ -35,14 +38,16 @@ pub struct Misstep {
 pub struct Audit {
     /// What the ledger says of itself.
     pub ledger: verify::Report,
+    /// What each log that ended before a recovery says of itself, oldest first, with the name of its file.
+    pub past: Vec<(String, verify::Report)>,
     /// The first entry out of order. Judged only if the ledger is sound: of a damaged log the order says nothing.
     pub misstep: Option<Misstep>,
 }
 
 impl Audit {
     /// Whether nothing was found.
-    pub const fn is_sound(&self) -> bool {
-        self.ledger.is_sound() && self.misstep.is_none()
+    pub fn is_sound(&self) -> bool {
+        self.ledger.is_sound() && self.misstep.is_none() && self.past.iter().all(|(_, report)| report.is_sound())
     }
 }
 
@@ -51,24 +56,85 @@ impl Audit {
 /// # Errors
 /// When the verification did not take place: no store, no access, no ledger, another schema version.
 pub fn audit(root: &Path) -> Result<Audit> {
-    let failed = |error| match error {
-        ledger::Error::Missing => no_ledger(root),
-        error => ledger_error("verify the ledger", error),
-    };
-    let path = root.join("ledger.sqlite");
+    // A ledger whose head cannot be looked at is verified all the same, by itself.
+    let present = vec![("ledger.sqlite".to_owned(), root.join("ledger.sqlite"))];
+    let logs = segments::paths(root).unwrap_or(present);
     let mut first = Fold::new(None);
-    let ledger = verify_store(&path, &mut |index, header, body| first.entry(index, header, body)).map_err(failed)?;
-    if !ledger.is_sound() {
-        return Ok(Audit { ledger, misstep: None });
+    let mut reports = walk(root, &logs, &mut first)?;
+    let (_, ledger) = reports.pop().expect("the present log is always one of them");
+    let mut audit = Audit { ledger, past: reports, misstep: None };
+    if !audit.is_sound() {
+        return Ok(audit);
     }
-    let mut missteps = vec![first.misstep];
+    let mut missteps = vec![first.misstep.take(), joint(&logs, &audit)?];
     if !first.again.is_empty() {
-        let mut second = Fold::new(Some(first.again));
-        verify_store(&path, &mut |index, header, body| second.entry(index, header, body)).map_err(failed)?;
+        let mut second = Fold::new(Some(std::mem::take(&mut first.again)));
+        walk(root, &logs, &mut second)?;
         missteps.push(second.misstep);
     }
-    let misstep = missteps.into_iter().flatten().min_by_key(|misstep| misstep.leaf_index);
-    Ok(Audit { ledger, misstep })
+    let place = |misstep: &Misstep| logs.iter().position(|(name, _)| misstep.log.as_ref() == Some(name));
+    let last = logs.len();
+    audit.misstep =
+        missteps.into_iter().flatten().min_by_key(|misstep| (place(misstep).unwrap_or(last), misstep.leaf_index));
+    Ok(audit)
+}
+
+/// Verifies each log and shows its entries to the fold, one log after the other.
+fn walk(root: &Path, logs: &[(String, PathBuf)], fold: &mut Fold) -> Result<Vec<(String, verify::Report)>> {
+    let mut reports = Vec::new();
+    for (at, (name, path)) in logs.iter().enumerate() {
+        let ended = at + 1 < logs.len();
+        fold.log = ended.then(|| name.clone());
+        fold.continued = at > 0;
+        fold.next = 0;
+        // A log that is changed while it is read is read anew, from its beginning.
+        let begun = (logs.len() > 1).then(|| fold.clone());
+        let mut show = |index, header: &Header, body: &str| {
+            if index < fold.next {
+                match &begun {
+                    Some(begun) => *fold = begun.clone(),
+                    None => *fold = Fold::new(fold.only.take()),
+                }
+            }
+            fold.entry(index, header, body);
+        };
+        let report = verify_store(path, &mut show).map_err(|error| match error {
+            ledger::Error::Missing if ended => {
+                Error::damaged("ledger_gone", format!("verify {name}, a log that ended before a recovery"), None)
+            }
+            ledger::Error::Missing => no_ledger(root),
+            error => ledger_error("verify the ledger", error),
+        })?;
+        reports.push((name.clone(), report));
+    }
+    Ok(reports)
+}
+
+/// Whether the first entry of each log after a recovery names the log before it as that lies there.
+fn joint(logs: &[(String, PathBuf)], audit: &Audit) -> Result<Option<Misstep>> {
+    for (at, (_, before)) in audit.past.iter().enumerate() {
+        let path = &logs[at + 1].1;
+        let mut first = None;
+        let mut show = |index, header: &Header, body: &str| {
+            if index == 0 {
+                let named =
+                    events::read(body.as_bytes()).unwrap_or_default().into_iter().next().map(|event| event.data);
+                first = Some((header.stream.to_string(), named));
+            }
+        };
+        verify_store(path, &mut show).map_err(|error| ledger_error("verify the ledger", error))?;
+        let named = match &first {
+            Some((_, Some(EventData::LedgerRecovered(said)))) => Some((said.restored_size, said.restored_root.0)),
+            _ => None,
+        };
+        if named != before.root.map(|root| (before.entries, root.0)) {
+            let log = (at + 2 < logs.len()).then(|| logs[at + 1].0.clone());
+            let stream = first.map(|(stream, _)| stream).unwrap_or_default();
+            let why = "the first entry after a recovery does not name the log before it as it lies there";
+            return Ok(Some(Misstep { leaf_index: 0, stream, seq: 0, log, why }));
+        }
+    }
+    Ok(None)
 }
 
 /// What a stream is, by its first entry.
@@ -83,7 +149,7 @@ enum Kind {
 }
 
 /// One reading of the log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Fold {
     /// The streams to fold from beginning to end; without it all, each as long as it has no end.
     only: Option<BTreeSet<StreamKey>>,
@@ -93,24 +159,26 @@ struct Fold {
     misstep: Option<Misstep>,
     /// Index that the next entry has at least; a lower one means that the reading began anew.
     next: u64,
+    /// The log that is read, if it ended before a recovery.
+    log: Option<String>,
+    /// Whether a log was read before it, in which a stream may have begun.
+    continued: bool,
 }
 
 impl Fold {
     fn new(only: Option<BTreeSet<StreamKey>>) -> Self {
-        Self { only, open: HashMap::new(), again: BTreeSet::new(), misstep: None, next: 0 }
+        Self { only, open: HashMap::new(), again: BTreeSet::new(), misstep: None, next: 0, log: None, continued: false }
     }
 
     fn entry(&mut self, leaf_index: u64, header: &Header, body: &str) {
-        if leaf_index < self.next {
-            *self = Self::new(self.only.take());
-        }
         self.next = leaf_index + 1;
         if self.misstep.is_some() || self.only.as_ref().is_some_and(|only| !only.contains(&header.stream)) {
             return;
         }
         if let Err(why) = self.take_in(header, body) {
             let (stream, seq) = (header.stream.to_string(), header.seq);
-            self.misstep = Some(Misstep { leaf_index, stream, seq, why });
+            let log = self.log.clone();
+            self.misstep = Some(Misstep { leaf_index, stream, seq, log, why });
         }
     }
 
@@ -122,7 +190,7 @@ impl Fold {
         }
         let mut kind = match self.open.remove(&header.stream) {
             Some(kind) => kind,
-            None if header.seq == 0 => first(&events),
+            None if header.seq == 0 && !(self.continued && self.only.is_none() && goes_on(&events)) => first(&events),
             None => {
                 self.again.insert(header.stream);
                 return Ok(());
@@ -160,6 +228,16 @@ fn first(events: &[Event]) -> Kind {
         Some(EventData::StudyCompleted(_) | EventData::StudyReopened(_)) => Kind::Study(Box::default()),
         _ => Kind::Act,
     }
+}
+
+/// Whether the first events that a stream has in a log may go on from one that ended.
+fn goes_on(events: &[Event]) -> bool {
+    let goes_on = |event: &Event| {
+        let data = &event.data;
+        let taken_up = matches!(data, EventData::ReplayRequested(_) | EventData::ReviewDecided(_));
+        taken_up || is_of_upload(event) && !matches!(data, EventData::ObjectReceived(_))
+    };
+    events.first().is_some_and(goes_on)
 }
 
 /// Whether the event can stand in the stream of an object only.

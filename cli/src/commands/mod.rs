@@ -1,5 +1,6 @@
 //! The verbs, one a file.
 
+mod backup;
 mod bus;
 mod completions;
 mod config;
@@ -9,10 +10,13 @@ mod doctor;
 mod explain;
 mod export;
 mod follow;
+mod forget;
 mod history;
 mod man;
 mod process;
+mod recover;
 mod replay;
+mod restore;
 mod verify;
 mod views;
 mod why;
@@ -24,6 +28,7 @@ use handlers::runner::report::Summary;
 use crate::config::{Config, Flag};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::guard::{Guard, Use};
 use crate::logs;
 use crate::output::Output;
 use crate::ui::item::printable;
@@ -43,6 +48,10 @@ pub(crate) enum Verb {
     Diff(diff::Args),
     Explain(explain::Args),
     Bus(bus::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
+    Recover(recover::Args),
+    Forget(forget::Args),
     Doctor(doctor::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -65,11 +74,33 @@ impl Verb {
             Self::Diff(args) => diff::run(args, context),
             Self::Explain(args) => explain::run(args, context),
             Self::Bus(args) => bus::run(args, context),
+            Self::Backup(args) => backup::run(args, context),
+            Self::Restore(args) => restore::run(args, context),
+            Self::Recover(args) => recover::run(args, context),
+            Self::Forget(args) => forget::run(args, context),
             Self::Doctor(args) => doctor::run(args, context),
             Self::Config(args) => config::run(args, context),
             Self::Completions(args) => completions::run(args, context),
             Self::Man(args) => man::run(args, context),
         }
+    }
+
+    /// Returns what it does with the store, for the guard.
+    pub(crate) const fn uses(&self) -> Use {
+        match self {
+            Self::Process(_) | Self::Bus(_) | Self::Forget(_) | Self::Demo(_) | Self::Replay(_) | Self::Views(_) => {
+                Use::Works
+            }
+            Self::Follow(_) | Self::Why(_) | Self::Diff(_) => Use::Asks,
+            Self::History(_) | Self::Verify(_) | Self::Export(_) | Self::Backup(_) | Self::Doctor(_) => Use::Asks,
+            Self::Recover(_) => Use::Makes,
+            Self::Restore(_) | Self::Explain(_) | Self::Config(_) | Self::Completions(_) | Self::Man(_) => Use::None,
+        }
+    }
+
+    /// Whether it is the demo, which leaves nothing outside its store.
+    pub(crate) const fn is_demo(&self) -> bool {
+        matches!(self, Self::Demo(_))
     }
 }
 
@@ -80,6 +111,8 @@ pub(crate) struct Context {
     pub(crate) store: PathBuf,
     /// The folder as a person named it with --store; none if it is the default or that of the environment.
     pub(crate) store_flag: Option<PathBuf>,
+    /// Where its newest head is kept.
+    pub(crate) guard: Guard,
     /// Nobody wants to see progress.
     pub(crate) quiet: bool,
     /// Standard output.

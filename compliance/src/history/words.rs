@@ -82,6 +82,19 @@ pub(super) fn told(data: &EventData) -> String {
             }
         },
         EventData::LedgerHeartbeat(said) => format!("the log lives: {} entries before this one", said.size),
+        EventData::LedgerRecovered(said) => format!(
+            "recovered: goes on after {} entries of the log before, of which {} were seen",
+            said.restored_size, said.held_size
+        ),
+        EventData::SourceForgotten(said) => format!(
+            "forgotten: {} places, {} copies and {} notes; {} objects without an end",
+            said.sources, said.copies, said.notes, said.unfinished
+        ),
+        EventData::BackupMade(said) => {
+            let keys = if said.keys_wrapped { "with the keys" } else { "without keys" };
+            let missing = if said.missing == 0 { String::new() } else { format!("; {} objects missing", said.missing) };
+            format!("backup made: {} parts, {} entries, {keys}{missing}", said.parts, said.size)
+        }
     }
 }
 

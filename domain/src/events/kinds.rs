@@ -453,3 +453,64 @@ pub struct LedgerHeartbeat {
     /// The Merkle root over them.
     pub root: Digest,
 }
+
+/// `imaging.ledger.recovered.v1`: an older store that was restored goes on under a new origin; the first entry of that log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerRecovered {
+    /// The largest size of the log before that anyone here has seen; entries from `restored_size` up to it are lost.
+    pub held_size: u64,
+    /// The Merkle root that was seen with it.
+    pub held_root: Digest,
+    /// How many entries the log before has in the store.
+    pub restored_size: u64,
+    /// The Merkle root over them.
+    pub restored_root: Digest,
+    /// SHA-256 of a salt and the reason that was given; the text stays with the operator.
+    pub reason: Digest,
+    /// Who recovered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+}
+
+/// `imaging.source.forgotten.v1`: where the objects of a study lie is about to be erased, and the copies of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceForgotten {
+    /// How many places.
+    pub sources: u64,
+    /// How many copies of originals.
+    pub copies: u64,
+    /// How many notes that people wrote.
+    pub notes: u64,
+    /// How many of the objects have no end; nothing takes them up again.
+    pub unfinished: u64,
+    /// SHA-256 of a salt and the reason that was given; the text stays with the operator.
+    pub reason: Digest,
+    /// Who forgets, and which study.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+}
+
+/// `imaging.backup.made.v1`: a whole copy of the store stands somewhere else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupMade {
+    /// How many entries the copied log has.
+    pub size: u64,
+    /// The Merkle root over them.
+    pub root: Digest,
+    /// How many parts the copy has.
+    pub parts: u64,
+    /// Their size in bytes.
+    pub size_bytes: u64,
+    /// How many objects the log names that the store does not hold as they were written.
+    pub missing: u64,
+    /// SHA-256 of the manifest, which names the SHA-256 of every part.
+    pub manifest: Digest,
+    /// Whether the keys were written, wrapped, beside it.
+    pub keys_wrapped: bool,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+}

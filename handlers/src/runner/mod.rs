@@ -27,7 +27,7 @@ pub mod items;
 pub mod replay;
 pub mod report;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod turnstile;
 mod walk;
 

@@ -47,7 +47,7 @@ impl Surroundings for World {
 }
 
 #[derive(Default)]
-struct Kept(Mutex<Vec<Report>>);
+pub(crate) struct Kept(Mutex<Vec<Report>>);
 
 impl Observer for Kept {
     fn ended(&self, report: &Report) {
@@ -84,7 +84,7 @@ fn ct(instance: &str, pixels: [u16; 4]) -> Vec<u8> {
 }
 
 /// One object of each end, and two that conflict; the lower name must win.
-fn write_items(folder: &Path) {
+pub(crate) fn write_items(folder: &Path) {
     let whole = ct("1.2.3.4.5.1", [1, 2, 3, 4]);
     fs::write(folder.join("a.dcm"), &whole).expect("write");
     fs::write(folder.join("b-not-dicom"), b"a letter, not an image").expect("write");
