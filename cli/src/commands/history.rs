@@ -74,7 +74,12 @@ fn end(answer: &Answer, args: &Args, context: &mut Context) -> Result<(), Error>
     let style = context.output.style;
     let mut lines = Vec::new();
     if let Some(after) = next_after {
-        let what = if of_streams { "streams" } else { "entries" };
+        let what = match (of_streams, more) {
+            (true, 1) => "stream",
+            (true, _) => "streams",
+            (false, 1) => "entry",
+            (false, _) => "entries",
+        };
         let limit = if args.limit == 1_000 { String::new() } else { format!(" --limit {}", args.limit) };
         let again = args.which.again();
         lines.push(format!("… {more} more {what}, next: {} history {again}{limit} --after {after}", context.program));
