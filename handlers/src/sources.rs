@@ -48,7 +48,7 @@ pub struct Sources {
     connection: Mutex<Connection>,
 }
 
-fn sql(tried: &'static str) -> impl Fn(rusqlite::Error) -> Error {
+pub(crate) fn sql(tried: &'static str) -> impl Fn(rusqlite::Error) -> Error {
     move |error| {
         let code = match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => "disk_full",
@@ -90,7 +90,7 @@ impl Sources {
         Ok(Self { connection: Mutex::new(connection) })
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

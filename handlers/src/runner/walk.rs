@@ -18,7 +18,7 @@ impl Runner {
         let mut attempt = Try::first(start);
         // Bounded: steps only lead forward, and the table bounds the retries of each.
         loop {
-            if self.stops() {
+            if self.halted() {
                 return Ok(());
             }
             self.shared.observer.step(work.stream, attempt.step);
