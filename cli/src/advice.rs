@@ -45,6 +45,9 @@ static TABLE: &[Advice] = &[
     advice("ledger_missing", Exit::Usage, "run `medimg process PATH` first, or name the store with --store"),
     advice("ledger_exists", Exit::TryAgain, SAME),
     advice("ledger_schema_version", Exit::Usage, "use the version of medimg that wrote the store"),
+    advice("watch_folder", Exit::Usage, "name a folder that is there and that the user of this program may list"),
+    advice("watch_in_store", Exit::Usage, "name a folder outside the store, or another store with --store"),
+    advice("watch_folder_gone", Exit::TryAgain, "put the folder back, or mount what it lies on; a watch that runs goes on by itself"),
     // Nothing was found.
     advice("study_unknown", Exit::SomeFailed, "give the original UID, the new UID, or the short name that process printed"),
     advice("stream_unknown", Exit::SomeFailed, "give the stream as process printed it: 32 hex digits; and the store it was processed in"),
@@ -73,6 +76,7 @@ static TABLE: &[Advice] = &[
     advice("source_unreadable", Exit::SomeFailed, "let the user of this program read the file, then run process on it again"),
     advice("source_changed", Exit::SomeFailed, "wait until nothing writes to the file, then run process on it again"),
     advice("source_io", Exit::SomeFailed, SOURCE),
+    advice("source_link", Exit::SomeFailed, "put the file back where it was listed, without a link in its path, then run process on it again"),
     // Mistakes of ours.
     advice("task_panicked", Exit::Integrity, OURS),
     advice("rule_panicked", Exit::Integrity, OURS),

@@ -20,5 +20,6 @@ pub mod sources;
 pub mod steps;
 pub mod store;
 pub mod surroundings;
+pub mod watch;
 
 pub use error::{Error, Result};

@@ -7,3 +7,4 @@ mod faults;
 mod rules;
 mod tamper;
 mod tidy;
+mod watch;

@@ -10,6 +10,7 @@ mod history;
 mod man;
 mod process;
 mod verify;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -26,6 +27,7 @@ use crate::output::Output;
 pub(crate) enum Verb {
     Demo(demo::Args),
     Process(process::Args),
+    Watch(watch::Args),
     History(history::Args),
     Verify(verify::Args),
     Export(export::Args),
@@ -42,6 +44,7 @@ impl Verb {
         match self {
             Self::Demo(args) => demo::run(args, context),
             Self::Process(args) => process::run(args, context),
+            Self::Watch(args) => watch::run(args, context),
             Self::History(args) => history::run(args, context),
             Self::Verify(args) => verify::run(args, context),
             Self::Export(args) => export::run(args, context),

@@ -2,6 +2,7 @@
 //! thread prints while others work, so a reader of standard output that is slow holds up no object.
 
 mod cpu;
+mod serve;
 mod signals;
 mod watch;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use domain::dicom::deidentify::Profile;
 use domain::dicom::limits::Limits;
-use domain::events::EventData;
+use domain::events::{EventData, Intake};
 use domain::ids::StreamId;
 use handlers::bus::Bus;
 use handlers::runner::items::{self, Item};
@@ -23,6 +24,7 @@ use crate::error::Error;
 use crate::ui::progress::Progress;
 
 pub(crate) use cpu::CpuMs;
+pub(crate) use serve::Tale;
 pub(crate) use watch::{STEPS, StepCounts};
 
 /// What a run works on.
@@ -57,6 +59,16 @@ impl Run {
     /// Opens the store for work and makes the runner as configured. `by_hand`: events are put by hand, for which the rules
     /// count that are switched off as well.
     pub(crate) fn open(store: &std::path::Path, config: &Config, by_hand: bool) -> Result<Self, Error> {
+        Self::open_for(store, config, by_hand, Intake::Process)
+    }
+
+    /// As [`Run::open`]; objects come in this way.
+    pub(crate) fn open_for(
+        store: &std::path::Path,
+        config: &Config,
+        by_hand: bool,
+        way: Intake,
+    ) -> Result<Self, Error> {
         let off = if by_hand { &[][..] } else { config.names("rules.disabled") };
         let bus = Bus::new(off.iter().map(String::as_str))?;
         let store = Store::open(store, Access::Work, config.text("environment"), &System)?;
@@ -67,7 +79,7 @@ impl Run {
         })?;
         let profile = profile.with_accept_pixels(config.switch("accept_pixels"));
         let pipeline = store::pipeline(&store, profile, limits(config), Arc::new(System))?;
-        let intake = IntakeOptions { copy_raw_to: config.switch("copy_raw").then(|| store.raw()) };
+        let intake = IntakeOptions { way, copy_raw_to: config.switch("copy_raw").then(|| store.raw()) };
         let watch = Arc::new(watch::Watch::new());
         let observer = Arc::clone(&watch) as Arc<dyn handlers::runner::report::Observer>;
         let runner = Runner::new(pipeline, bus, run_limits(config), intake, observer);
@@ -98,7 +110,7 @@ impl Run {
         let steps = Arc::clone(&watch);
         // The worker closes the reports when it ends, however it ends.
         let worker =
-            worker.spawn(move || work(runner, workers, task, watch)).map_err(|cause| Error::Threads { cause })?;
+            worker.spawn(move || work(follow(runner, task), workers, watch)).map_err(|cause| Error::Threads { cause })?;
         let mut told = Ok(());
         while let Some(reports) = steps.next() {
             for report in reports {
@@ -122,16 +134,20 @@ impl Run {
 }
 
 /// Does the work on a runtime of its own. Blocking work happens in place on its threads (docs/adr/0004).
-fn work(runner: Runner, workers: usize, task: Task, watch: Arc<watch::Watch>) -> Result<Summary, Error> {
+fn work(
+    task: impl Future<Output = Summary> + Send + 'static,
+    workers: usize,
+    watch: Arc<watch::Watch>,
+) -> Result<Summary, Error> {
     let _closing = watch::Closing(watch);
     let failed = |cause| Error::Threads { cause };
     if workers == 1 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
-        return Ok(runtime.block_on(follow(runner, task)));
+        return Ok(runtime.block_on(task));
     }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(workers).enable_time().build().map_err(failed)?;
-    let followed = runtime.spawn(follow(runner, task));
+    let followed = runtime.spawn(task);
     runtime.block_on(followed).map_err(|_| panicked())
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod colour;
 pub(crate) mod ending;
 pub(crate) mod item;
+pub(crate) mod live;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod timeline;

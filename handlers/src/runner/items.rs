@@ -105,6 +105,11 @@ pub fn key_bytes(path: &Path) -> Vec<u8> {
     path.as_os_str().as_bytes().to_vec()
 }
 
+/// Returns the path that such bytes spell.
+pub fn path_of(key: &[u8]) -> PathBuf {
+    std::ffi::OsStr::from_bytes(key).into()
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
