@@ -177,7 +177,6 @@ impl Watcher {
     pub fn run(mut self, items: &mpsc::Sender<Item>) {
         // That nobody wants more is how a watch ends.
         let _ = self.watch(items);
-        self.shared.write_notes();
     }
 
     fn watch(&mut self, items: &mpsc::Sender<Item>) -> std::result::Result<(), Unwanted> {
@@ -446,6 +445,13 @@ impl Shared {
             tracing::warn!(code = error.code(), "could not note which files were taken in");
         }
         notes.clear();
+    }
+}
+
+impl Drop for Shared {
+    /// The run outlives the watch that fed it: what it took in last is written down when both are gone.
+    fn drop(&mut self) {
+        self.write_notes();
     }
 }
 
