@@ -112,8 +112,7 @@ fn a_file_written_in_slow_pieces_is_taken_in_once_and_whole_and_never_while_it_g
         watching.told().iter().filter(|line| line.get("outcome").is_some()).count() == 2
     });
     assert_eq!(watching.ended(), Some(0));
-    let received: Vec<_> =
-        place.entries().into_iter().filter(|entry| entry.types() == ["object.received"]).collect();
+    let received: Vec<_> = place.entries().into_iter().filter(|entry| entry.types() == ["object.received"]).collect();
     assert_eq!(received.len(), 2);
     assert!(received.iter().all(|entry| entry.body[0]["data"]["intake"] == "watch"), "{received:?}");
     assert_eq!(received[0].body[0]["data"]["size_bytes"], slow.len());
@@ -130,7 +129,8 @@ fn a_file_that_is_renamed_in_is_complete_at_once_and_a_temporary_name_waits() {
     fs::write(place.root().join("three.dcm"), Object::ct(1, 3).file()).expect("written");
     thread::sleep(Duration::from_millis(300));
     assert_eq!(watching.delivered(), 0);
-    for (from, to) in [("in/one.dcm.part", "in/one.dcm"), ("in/.two.dcm", "in/two.dcm"), ("three.dcm", "in/three.dcm")] {
+    for (from, to) in [("in/one.dcm.part", "in/one.dcm"), ("in/.two.dcm", "in/two.dcm"), ("three.dcm", "in/three.dcm")]
+    {
         fs::rename(place.root().join(from), place.root().join(to)).expect("renamed");
     }
     watching.wait_until("all three are delivered", |watching| watching.delivered() == 3);
@@ -191,7 +191,8 @@ fn nothing_outside_the_folder_is_read_however_links_are_swapped() {
     const SWAPS: u32 = 1_000;
     const FILES: u32 = 100;
     let place = Place::new();
-    let (outside, parked, sub) = (place.root().join("outside"), place.root().join("parked"), place.inputs().join("sub"));
+    let (outside, parked, sub) =
+        (place.root().join("outside"), place.root().join("parked"), place.inputs().join("sub"));
     fs::create_dir(&outside).expect("a folder");
     fs::create_dir(&sub).expect("a folder");
     fs::write(outside.join("canary.dcm"), Object::ct(666, 666).file()).expect("the canary");
@@ -241,7 +242,10 @@ fn asked_to_end_with_a_hundred_in_flight_it_ends_them_all() {
     watching.wait_until("many are on their way", |watching| watching.delivered() > 20);
     assert_eq!(watching.ended(), Some(0));
     let received = count(&place, "object.received");
-    assert!((21..400).contains(&received), "{received} were received: the end came too early or too late to show anything");
+    assert!(
+        (21..400).contains(&received),
+        "{received} were received: the end came too early or too late to show anything"
+    );
     assert_eq!(count(&place, "instance.delivered"), received, "an object in flight was let go");
     place.assert_whole();
     once(&place, &[]).ended(0);

@@ -109,8 +109,9 @@ impl Run {
         let worker = std::thread::Builder::new().name("work".to_owned());
         let steps = Arc::clone(&watch);
         // The worker closes the reports when it ends, however it ends.
-        let worker =
-            worker.spawn(move || work(follow(runner, task), workers, watch)).map_err(|cause| Error::Threads { cause })?;
+        let worker = worker
+            .spawn(move || work(follow(runner, task), workers, watch))
+            .map_err(|cause| Error::Threads { cause })?;
         let mut told = Ok(());
         while let Some(reports) = steps.next() {
             for report in reports {

@@ -47,7 +47,18 @@ impl Live {
     pub(crate) fn new((sources, keys): (Arc<Sources>, Keys), rescan: Duration, quiet: bool) -> Self {
         let (lines, gathered_since) = (BTreeMap::new(), Instant::now());
         let (repeated, already_present, left_changing) = (0, 0, 0);
-        Self { sources, keys, rescan, quiet, lines, gathered_since, repeated, already_present, left_changing, gone: false }
+        Self {
+            sources,
+            keys,
+            rescan,
+            quiet,
+            lines,
+            gathered_since,
+            repeated,
+            already_present,
+            left_changing,
+            gone: false,
+        }
     }
 
     /// Takes in a report.

@@ -59,8 +59,8 @@ async fn watch_once(bench: &Bench, world: Arc<dyn Surroundings>) -> (Summary, Ve
         notifications: false,
         once: true,
     };
-    let watcher =
-        Watcher::new(&folder, &store, bench.sources(), keys(), world.clone(), options, Arc::new(Unheard)).expect("watch");
+    let watcher = Watcher::new(&folder, &store, bench.sources(), keys(), world.clone(), options, Arc::new(Unheard))
+        .expect("watch");
     let (runner, seen) = bench.runner(bench.ledger.clone(), Arc::new(bench.objects()), world, &[]);
     let (items, handed_over) = mpsc::channel(2);
     let feed = watcher.feed();
