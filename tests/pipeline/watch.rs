@@ -271,6 +271,25 @@ fn a_folder_that_vanishes_is_told_and_the_watch_goes_on_when_it_returns() {
 }
 
 #[test]
+fn files_that_may_not_grow_stop_the_watch_and_lose_nothing() {
+    let place = Place::new();
+    for number in 0..3 {
+        place.input(&format!("{number}.dcm"), &Object { ballast: 300_000, ..Object::ct(1, number) }.file());
+    }
+    // 200 KiB a file: room for the ledger's first pages and not for an object. The signal is ignored, so writes fail.
+    let script = "trap '' XFSZ; ulimit -f 400; exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh"]).arg(pipeline_tests::medimg::program());
+    command.args(["watch", "--json", "--settle", "50ms", "--store"]).arg(place.store()).arg(place.inputs());
+    let limited = place.run_command(command).ended(75);
+    let code = limited.error()["code"].as_str().expect("a code").to_owned();
+    assert!(["disk_full", "ledger_unknown"].contains(&code.as_str()), "{code}");
+    once(&place, &[]).ended(0);
+    assert_eq!((count(&place, "object.received"), place.processed().len()), (3, 3));
+    place.assert_whole();
+}
+
+#[test]
 fn the_store_inside_the_folder_is_left_out_and_a_folder_inside_the_store_is_refused() {
     let place = Place::new();
     place.ct_slices(3);

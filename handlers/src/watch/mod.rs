@@ -319,9 +319,10 @@ impl Watcher {
         if self.note(path, seen, hint) {
             return Ok(());
         }
-        // The set is full: wait until files in it are due and were received. Bounded, for all of them may be changing.
+        // The set is full: wait until files in it are due and were received. Bounded, once a scan, for all of them may be
+        // changing.
         let patience = Instant::now() + self.options.settle * 2 + Duration::from_secs(5);
-        while Instant::now() < patience {
+        while scanned.put_off == 0 && Instant::now() < patience {
             self.hand_over(items)?;
             std::thread::sleep(Duration::from_millis(5));
             if items.is_closed() {
@@ -473,6 +474,7 @@ impl Feed for Shared {
             }
             return !passing;
         }
-        !passing & (self.settling().put_back(number, self.now()) == Some(1))
+        let tries = self.settling().put_back(number, self.now());
+        !passing && tries == Some(1)
     }
 }

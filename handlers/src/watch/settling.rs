@@ -54,6 +54,9 @@ impl Settling {
     }
 
     fn note(&mut self, path: &Path, seen: FileSeen, due: Duration) -> bool {
+        if !self.files.contains_key(path.as_os_str()) {
+            self.make_room();
+        }
         let is_full = self.files.len() >= self.files_max;
         match self.files.get_mut(path.as_os_str()) {
             // What becomes of it now is for a later scan, which compares it with what was received.
@@ -73,6 +76,19 @@ impl Settling {
                 self.files.insert(path.into(), File { seen, standing: Standing::Waiting(due), tries: 0 });
                 true
             }
+        }
+    }
+
+    /// Should the set be full, lets go of a file that could not be read: the next scan finds it again, and files that nobody
+    /// can read do not keep out those that somebody can.
+    fn make_room(&mut self) {
+        if self.files.len() < self.files_max {
+            return;
+        }
+        let waits = |file: &File| file.tries > 0 && matches!(file.standing, Standing::Waiting(_));
+        let unreadable = self.files.iter().find(|(_, file)| waits(file)).map(|(path, _)| path.clone());
+        if let Some(path) = unreadable {
+            self.files.remove(&path);
         }
     }
 
@@ -207,5 +223,17 @@ mod tests {
         assert_eq!(settling.waiting(), 1);
         assert_eq!(settling.taken(1), Some((paths[0].into(), seen(1, 0))));
         assert!(settling.see(paths[2], seen(1, 0), at(3)), "there is room again");
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_read_makes_room_for_one_that_was_not_tried() {
+        let mut settling = Settling::new(SETTLE, 2);
+        let paths = ["/in/b", "/in/a", "/in/c", "/in/d"].map(Path::new);
+        assert!(settling.see(paths[0], seen(1, 0), at(0)) && settling.see(paths[1], seen(1, 0), at(0)));
+        settling.hand_over(paths[0], 1);
+        assert!(!settling.see(paths[2], seen(1, 0), at(1)), "what is on its way stays");
+        settling.put_back(1, at(2));
+        assert!(settling.see(paths[2], seen(1, 0), at(3)));
+        assert!(!settling.see(paths[3], seen(1, 0), at(4)), "what was not tried stays");
     }
 }
