@@ -309,7 +309,7 @@ impl Watcher {
         scanned: &mut Scanned,
     ) -> std::result::Result<(), Unwanted> {
         scanned.files += 1;
-        if scanned.files % 1_024 == 0 {
+        if scanned.files.is_multiple_of(1_024) {
             self.hand_over(items)?;
         }
         if self.shared.is_known(path, seen) {

@@ -26,8 +26,11 @@ impl Surroundings for Jumping {
     }
 }
 
+/// Numbers of items that were taken, and of those that were put back, with the code.
+type Intakes = (Vec<u64>, Vec<(u64, &'static str)>);
+
 #[derive(Default)]
-struct Heard(Mutex<(Vec<u64>, Vec<(u64, &'static str)>)>);
+struct Heard(Mutex<Intakes>);
 
 impl Feed for Heard {
     fn taken(&self, number: u64) {
