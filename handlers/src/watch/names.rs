@@ -11,7 +11,7 @@ const UNFINISHED_ENDINGS: [&[u8]; 8] =
 pub fn is_unfinished(name: &OsStr) -> bool {
     let name = name.as_bytes();
     let ends = |end: &&[u8]| name.len() >= end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end);
-    name.starts_with(b".") || UNFINISHED_ENDINGS.iter().any(|end| ends(end))
+    name.starts_with(b".") || UNFINISHED_ENDINGS.iter().any(ends)
 }
 
 #[cfg(test)]
