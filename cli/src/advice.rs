@@ -51,6 +51,9 @@ static TABLE: &[Advice] = &[
     advice("ledger_schema_version", Exit::Usage, "use the version of medimg that wrote the store"),
     advice("note_form", Exit::Usage, "give a reason of 1 to 2,000 characters"),
     advice("note_differs", Exit::Integrity, OURS),
+    advice("watch_folder", Exit::Usage, "name a folder that is there and that the user of this program may list"),
+    advice("watch_in_store", Exit::Usage, "name a folder outside the store, or another store with --store"),
+    advice("watch_folder_gone", Exit::TryAgain, "put the folder back, or mount what it lies on; a watch that runs goes on by itself"),
     // Nothing was found.
     advice("study_unknown", Exit::SomeFailed, "give the original UID, the new UID, or the short name that process printed"),
     advice("stream_unknown", Exit::SomeFailed, "give the stream as process printed it: 32 hex digits; and the store it was processed in"),
@@ -118,6 +121,7 @@ static TABLE: &[Advice] = &[
     advice("heads_damaged", Exit::Integrity, "look at the file in the folder of --heads: remove it only if you know why it was changed"),
     advice("source_forgotten", Exit::SomeFailed, "nothing is to be done: where the object lies was erased on purpose"),
     advice("study_unfinished", Exit::Usage, "run `medimg process` on its files first, or give --unfinished"),
+    advice("source_link", Exit::SomeFailed, "put the file back where it was listed, without a link in its path, then run process on it again"),
     // Mistakes of ours.
     advice("task_panicked", Exit::Integrity, OURS),
     advice("rule_panicked", Exit::Integrity, OURS),

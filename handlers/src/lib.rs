@@ -33,5 +33,6 @@ pub mod store;
 pub mod surroundings;
 pub mod sweeper;
 pub mod views;
+pub mod watch;
 
 pub use error::{Error, Result};

@@ -9,7 +9,7 @@ use domain::dicom::identity::Identity;
 use domain::dicom::limits::Limits;
 use domain::dicom::scan::scan_slice;
 use domain::dicom::skeleton::Skeleton;
-use domain::events::{Code, Digest, Event, EventData};
+use domain::events::{Code, Digest, Event, EventData, Modality};
 use domain::ids::{Keys, Location, StreamId};
 use domain::upload::{Misplaced, Upload};
 use domain::workflow::{FailureKind, Step};
@@ -95,6 +95,8 @@ pub struct Work {
     pub raw: Option<Raw>,
     /// The scan, once done; with the inflated data set of a small deflated object.
     pub scan: Option<Scan>,
+    /// The modality, once scanned; it outlives the scan.
+    pub modality: Option<Modality>,
     /// Why the last try failed.
     pub failure: Option<Failure>,
     /// Whether delivery found the same bytes under the key.
@@ -132,6 +134,7 @@ impl Work {
             location: None,
             raw: None,
             scan: None,
+            modality: None,
             failure: None,
             already_present: false,
             news: Vec::new(),
@@ -234,6 +237,7 @@ impl Pipeline {
                 _ => (reading::scan_source(self.objects.as_ref(), self.location(work)?, self.limits).await?, None),
             };
             let identity = guarded(|| Identity::read(&skeleton))??;
+            work.modality = Modality::parse(&identity.modality);
             work.scan = Some(Scan { skeleton, inflated, identity });
         }
         Ok(work.scan.as_ref().expect("it was set above"))

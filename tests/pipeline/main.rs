@@ -8,3 +8,4 @@ mod replay;
 mod rules;
 mod tamper;
 mod tidy;
+mod watch;

@@ -19,6 +19,7 @@ mod replay;
 mod restore;
 mod verify;
 mod views;
+mod watch;
 mod why;
 
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ use crate::ui::item::printable;
 pub(crate) enum Verb {
     Demo(demo::Args),
     Process(process::Args),
+    Watch(watch::Args),
     History(Box<history::Args>),
     Replay(replay::Args),
     Verify(verify::Args),
@@ -64,6 +66,7 @@ impl Verb {
         match self {
             Self::Demo(args) => demo::run(args, context),
             Self::Process(args) => process::run(args, context),
+            Self::Watch(args) => watch::run(args, context),
             Self::History(args) => history::run(args, context),
             Self::Replay(args) => replay::run(args, context),
             Self::Verify(args) => verify::run(args, context),
@@ -88,9 +91,13 @@ impl Verb {
     /// Returns what it does with the store, for the guard.
     pub(crate) const fn uses(&self) -> Use {
         match self {
-            Self::Process(_) | Self::Bus(_) | Self::Forget(_) | Self::Demo(_) | Self::Replay(_) | Self::Views(_) => {
-                Use::Works
-            }
+            Self::Process(_)
+            | Self::Watch(_)
+            | Self::Bus(_)
+            | Self::Forget(_)
+            | Self::Demo(_)
+            | Self::Replay(_)
+            | Self::Views(_) => Use::Works,
             Self::Follow(_) | Self::Why(_) | Self::Diff(_) => Use::Asks,
             Self::History(_) | Self::Verify(_) | Self::Export(_) | Self::Backup(_) | Self::Doctor(_) => Use::Asks,
             Self::Recover(_) => Use::Makes,

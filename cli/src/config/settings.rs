@@ -33,7 +33,7 @@ pub(crate) struct Setting {
 }
 
 /// All settings.
-pub(crate) static SETTINGS: [Setting; 18] = [
+pub(crate) static SETTINGS: [Setting; 20] = [
     setting("environment", Form::Name, "dev", "name of the environment, part of the ledger's origin"),
     setting("workers", Form::Number(0, 256), "0", "threads that work on objects; 0 is one per processor"),
     setting(
@@ -53,6 +53,8 @@ pub(crate) static SETTINGS: [Setting; 18] = [
         "a study is complete when nothing came for so long, in ms",
     ),
     setting("rules.disabled", Form::Names(rule_names), "", "rules that start nothing"),
+    setting("watch.settle_ms", Form::Number(10, 600_000), "2000", "how long a watched file must not change, in ms"),
+    setting("watch.rescan_ms", Form::Number(50, 86_400_000), "30000", "time between scans of a watched folder, in ms"),
     setting("limits.object_mb_max", Form::Number(1, 65_536), "65536", "largest object, in MiB"),
     setting("limits.nesting_max", Form::Number(1, 64), "64", "deepest nesting of sequences"),
     setting("limits.elements_max", Form::Number(1_000, 500_000), "500000", "most elements and items of an object"),

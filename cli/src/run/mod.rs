@@ -2,6 +2,7 @@
 //! thread prints while others work, so a reader of standard output that is slow holds up no object.
 
 mod cpu;
+mod serve;
 mod signals;
 mod watch;
 
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use domain::dicom::deidentify::Profile;
 use domain::dicom::limits::Limits;
-use domain::events::EventData;
+use domain::events::{EventData, Intake};
 use domain::ids::StreamId;
 use handlers::acting::Person;
 use handlers::bus::Bus;
@@ -34,6 +35,7 @@ use crate::person;
 use crate::ui::progress::Progress;
 
 pub(crate) use cpu::CpuMs;
+pub(crate) use serve::Tale;
 pub(crate) use watch::{STEPS, StepCounts};
 
 /// What a run works on.
@@ -86,10 +88,15 @@ impl Run {
     /// Opens the store for work and makes the runner as configured. `by_hand`: events are put by hand, for which the rules
     /// count that are switched off as well.
     pub(crate) fn open(store: &Path, config: &Config, by_hand: bool) -> Result<Self, Error> {
+        Self::open_for(store, config, by_hand, Intake::Process)
+    }
+
+    /// As [`Run::open`]; objects come in this way.
+    pub(crate) fn open_for(store: &Path, config: &Config, by_hand: bool, way: Intake) -> Result<Self, Error> {
         let bus = if by_hand { Bus::new([])? } else { bus(config)? };
         let store = Store::open(store, Access::Work, config.text("environment"), &System)?;
         let pipeline = store::pipeline(&store, profile(config)?, limits(config), Arc::new(System))?;
-        Ok(Self::over(store, pipeline, bus, config, false))
+        Ok(Self::over(store, pipeline, bus, config, way, false))
     }
 
     /// Opens the store for a replay by the person at the keyboard. `dry`: the store is only read, and whatever the run would
@@ -100,11 +107,11 @@ impl Run {
         let make = if dry { store::dry_pipeline } else { store::pipeline };
         let pipeline = make(&store, profile(config)?, limits(config), Arc::new(System))?;
         let pipeline = pipeline.by(Person::of_user(&person::name(), &store.keys));
-        Ok(Self::over(store, pipeline, bus, config, dry))
+        Ok(Self::over(store, pipeline, bus, config, Intake::Process, dry))
     }
 
-    fn over(store: Store, pipeline: Pipeline, bus: Bus, config: &Config, dry: bool) -> Self {
-        let intake = IntakeOptions { copy_raw_to: config.switch("copy_raw").then(|| store.raw()) };
+    fn over(store: Store, pipeline: Pipeline, bus: Bus, config: &Config, way: Intake, dry: bool) -> Self {
+        let intake = IntakeOptions { way, copy_raw_to: config.switch("copy_raw").then(|| store.raw()) };
         let watch = Arc::new(watch::Watch::new());
         let observer = Arc::clone(&watch) as Arc<dyn handlers::runner::report::Observer>;
         let runner = Runner::new(pipeline, bus.clone(), run_limits(config), intake, observer);
@@ -142,8 +149,9 @@ impl Run {
         let steps = Arc::clone(&watch);
         let log = store.ledger.clone();
         // The worker closes the reports when it ends, however it ends.
-        let worker =
-            worker.spawn(move || work(runner, workers, task, log, watch)).map_err(|cause| Error::Threads { cause })?;
+        let worker = worker
+            .spawn(move || work(follow(runner, task, log), workers, watch))
+            .map_err(|cause| Error::Threads { cause })?;
         let mut told = Ok(());
         while let Some(reports) = steps.next() {
             for report in reports {
@@ -185,22 +193,20 @@ fn sweep_studies(store: &Store, bus: &Bus, observer: &watch::Watch, idle_ms: u64
 }
 
 /// Does the work on a runtime of its own. Blocking work happens in place on its threads (docs/adr/0004).
-fn work(
-    runner: Runner,
+fn work<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
     workers: usize,
-    task: Task,
-    log: Arc<SqliteLedger>,
     watch: Arc<watch::Watch>,
-) -> Result<Worked, Error> {
+) -> Result<T, Error> {
     let _closing = watch::Closing(watch);
     let failed = |cause| Error::Threads { cause };
     if workers == 1 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
-        return Ok(runtime.block_on(follow(runner, task, log)));
+        return Ok(runtime.block_on(task));
     }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(workers).enable_time().build().map_err(failed)?;
-    let followed = runtime.spawn(follow(runner, task, log));
+    let followed = runtime.spawn(task);
     runtime.block_on(followed).map_err(|_| panicked())
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::ids::StreamId;
 use domain::workflow::Step;
 use handlers::runner::report::{Observer, Report};
+use handlers::watch::{News, Told};
 
 use crate::ui::progress::{Bar, Progress};
 
@@ -21,8 +22,11 @@ const WAKE_AT: usize = 64;
 /// How long reports wait at most to be told: short for a person, long beside an object.
 const TELL_EVERY: Duration = Duration::from_millis(40);
 
-/// The observer of a run. What it holds is not bounded by itself: a run makes one report for each object, and holds the
-/// list of its items in memory anyway.
+/// What may wait to be told in a run without an end; while there is more, no further object is taken up.
+const UNTOLD_MAX: usize = 4_096;
+
+/// The observer of a run. What it holds is not bounded by itself: a run over a list makes one report for each of its items,
+/// which are in memory anyway; a run without an end is held up by [`UNTOLD_MAX`].
 #[derive(Debug)]
 pub(super) struct Watch {
     heard: Mutex<Heard>,
@@ -35,6 +39,7 @@ pub(super) struct Watch {
 #[derive(Debug, Default)]
 struct Heard {
     reports: Vec<Report>,
+    news: Vec<News>,
     closed: bool,
 }
 
@@ -52,11 +57,16 @@ impl Watch {
     /// Waits for reports and returns them, many at a time: waking a thread for each costs as much as recording it.
     /// `None` when the run has ended and everything was told.
     pub(super) fn next(&self) -> Option<Vec<Report>> {
+        self.next_told(TELL_EVERY).map(|(reports, _)| reports)
+    }
+
+    /// As [`Watch::next`], with news of a watch, after `every` at the latest; then both may be empty.
+    pub(super) fn next_told(&self, every: Duration) -> Option<(Vec<Report>, Vec<News>)> {
         let quiet = |heard: &mut Heard| !heard.closed && heard.reports.len() < WAKE_AT;
-        let waited = self.many.wait_timeout_while(self.heard(), TELL_EVERY, quiet);
+        let waited = self.many.wait_timeout_while(self.heard(), every, quiet);
         let (mut heard, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let reports = std::mem::take(&mut heard.reports);
-        if reports.is_empty() && heard.closed { None } else { Some(reports) }
+        let (reports, news) = (std::mem::take(&mut heard.reports), std::mem::take(&mut heard.news));
+        if reports.is_empty() && news.is_empty() && heard.closed { None } else { Some((reports, news)) }
     }
 
     /// Shows a bar for each step; they stand as long as what is returned.
@@ -104,5 +114,16 @@ impl Observer for Watch {
         if heard.reports.len() == WAKE_AT {
             self.many.notify_all();
         }
+    }
+}
+
+impl Told for Watch {
+    fn news(&self, news: News) {
+        self.heard().news.push(news);
+    }
+
+    fn keeps_up(&self) -> bool {
+        let heard = self.heard();
+        heard.reports.len() + heard.news.len() < UNTOLD_MAX
     }
 }

@@ -217,7 +217,7 @@ impl Endings {
 }
 
 /// Returns the counts in one line; what did not happen is left out.
-fn counts_line(summary: &Summary, repeated: u64, already_present: u64, style: Style) -> String {
+pub(crate) fn counts_line(summary: &Summary, repeated: u64, already_present: u64, style: Style) -> String {
     let others = [
         (Tone::Warn, summary.quarantined, "quarantined"),
         (Tone::Bad, summary.failed, "failed"),

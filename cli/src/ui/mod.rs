@@ -4,6 +4,7 @@ pub(crate) mod attribute;
 pub(crate) mod colour;
 pub(crate) mod ending;
 pub(crate) mod item;
+pub(crate) mod live;
 pub(crate) mod progress;
 pub(crate) mod replay;
 pub(crate) mod table;

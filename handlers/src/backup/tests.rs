@@ -65,7 +65,7 @@ impl Bench {
         let store = self.open(name, Access::Work);
         let profile = Profile::basic().expect("profile");
         let pipeline = store::pipeline(&store, profile, Limits::default(), Arc::new(System)).expect("pipeline");
-        let intake = IntakeOptions { copy_raw_to: Some(store.raw()) };
+        let intake = IntakeOptions { copy_raw_to: Some(store.raw()), ..IntakeOptions::default() };
         let bus = Bus::new([]).expect("bus");
         let runner = Runner::new(pipeline, bus, RunLimits::default(), intake, Arc::<Kept>::default());
         let summary = runner.process(items::list(&[self.at("Nightingale")], store.root())).await;

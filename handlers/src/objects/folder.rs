@@ -15,8 +15,9 @@ use async_trait::async_trait;
 use domain::ids::{Location, StreamId};
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Error, Result};
-use crate::ports::objects::{Digest, Objects, OutputKey, Published, Source, StageToken, Staging};
+use super::beneath;
+use crate::error::{Error, Result, Scope};
+use crate::ports::objects::{Digest, FileSeen, Objects, OutputKey, Published, Source, StageToken, Staging};
 
 /// The bucket name under which paths of this machine are known.
 pub const FILE_BUCKET: &str = "file";
@@ -240,15 +241,24 @@ impl Pin {
     }
 }
 
+fn source_link(error: io::Error) -> Error {
+    let tried = "open a source: a link stands in its path, which had none when it was listed".to_owned();
+    Error::Transient { scope: Scope::Object, code: "source_link", tried, source: Some(Box::new(error)) }
+}
+
 impl FileSource {
     fn open(path: &Path) -> Result<Self> {
         let failed = |error| Error::source("open a source", error);
-        // Non-blocking, so that a pipe in a folder of studies cannot stop the run; regular files ignore it.
-        let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-        let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path).map_err(failed)?;
+        // A key is a canonical path: a link in it was put there since, and may lead anywhere.
+        let file = beneath::open_file(path)
+            .map_err(|error| if beneath::is_link(&error) { source_link(error) } else { failed(error) })?;
         let pin = Pin::of(&file).map_err(failed)?;
         Ok(Self { file, pin })
     }
+}
+
+fn nanoseconds((seconds, rest): (i64, i64)) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
 }
 
 #[async_trait]
@@ -264,6 +274,12 @@ impl Source for FileSource {
     async fn check_unchanged(&mut self) -> Result<()> {
         let now = Pin::of(&self.file).map_err(|error| Error::source("look at a source", error))?;
         if now == self.pin { Ok(()) } else { Err(Error::source_changed("read a source that was changed meanwhile")) }
+    }
+
+    fn file(&self) -> Option<FileSeen> {
+        let Pin { len, device_inode: (_, inode), modified, changed } = self.pin;
+        let (modified_ns, changed_ns) = (nanoseconds(modified), nanoseconds(changed));
+        Some(FileSeen { size_bytes: len, inode, modified_ns, changed_ns })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The implementations of `Objects`: a folder, memory for tests, and a wrapper that makes any call fail.
 
+pub mod beneath;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 #[cfg(any(test, feature = "conformance"))]

@@ -67,6 +67,20 @@ pub enum Published {
     Conflict,
 }
 
+/// What the system says of a file: which one it is, how long, and when it changed. Two equal ones are the same file with the
+/// same bytes, as far as a file system tells without reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileSeen {
+    /// Length in bytes.
+    pub size_bytes: u64,
+    /// Number of the file in its file system.
+    pub inode: u64,
+    /// When its bytes changed last, in nanoseconds since 1970, as whoever wrote it says.
+    pub modified_ns: i64,
+    /// When anything about it changed last, in nanoseconds since 1970, as the system says.
+    pub changed_ns: i64,
+}
+
 /// A raw object that is open for reading, pinned as far as the store can pin.
 #[async_trait]
 pub trait Source: Send {
@@ -82,6 +96,11 @@ pub trait Source: Send {
     /// Refuses with `source_changed` if the object is no longer what was opened, as far as the store can tell without
     /// reading it. Callers that need certainty hash what they read.
     async fn check_unchanged(&mut self) -> Result<()>;
+
+    /// Returns what was seen of the file when it was opened; none where objects are no files.
+    fn file(&self) -> Option<FileSeen> {
+        None
+    }
 }
 
 /// An object that is being staged: invisible, and gone without a trace if it is dropped before `finish`.

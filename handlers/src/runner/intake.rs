@@ -2,21 +2,27 @@
 
 use std::fs;
 use std::io;
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use domain::Phi;
-use domain::events::{Digest, Intake};
+use domain::events::Digest;
 use domain::ids::Location;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
+use super::feed::Feed;
 use super::items::{self, Item};
 use super::report::{Report, Summary};
 use super::{Runner, permits};
 use crate::error::{Error, Result};
 use crate::objects::folder::FILE_BUCKET;
 use crate::pipeline::{Raw, Work};
+use crate::ports::objects::Source;
+use crate::pump::BLOCK;
 use crate::reading;
 use crate::sources::SourceRow;
 use crate::steps::intake::{Seen, receive};
@@ -28,6 +34,34 @@ const LARGE_OBJECT_BYTES: u64 = 2 << 20;
 /// What a small object counts at least: its structure may outweigh its bytes.
 const SMALL_OBJECT_BYTES: u64 = 64 << 10;
 
+/// How long a run without an end waits for an item before it puts in order what has ended meanwhile.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// Where the items of a run come from.
+pub(super) enum Items {
+    /// All are known from the start.
+    Listed(std::vec::IntoIter<Item>),
+    /// They are handed over while the run goes on.
+    Served(mpsc::Receiver<Item>),
+}
+
+impl Items {
+    /// Returns the next item; none when there is no more, or the run stops.
+    async fn next(&mut self, runner: &Runner) -> Option<Item> {
+        if runner.stops() {
+            return None;
+        }
+        match self {
+            Self::Listed(items) => items.next(),
+            Self::Served(items) => tokio::select! {
+                biased;
+                () = runner.shared.stopped.notified() => None,
+                item = items.recv() => item,
+            },
+        }
+    }
+}
+
 /// An item that was read, or could not be.
 struct ReadItem {
     number: u64,
@@ -36,14 +70,21 @@ struct ReadItem {
     _bytes: OwnedSemaphorePermit,
 }
 
-/// Takes in the items in walk order and follows each to its end.
-pub(super) async fn take_in(runner: &Runner, items: Vec<Item>, summary: &mut Summary) {
+/// Takes in the items in their order and follows each to its end.
+pub(super) async fn take_in(runner: &Runner, items: Items, feed: Option<Arc<dyn Feed>>, summary: &mut Summary) {
     let (read, mut reads) = mpsc::channel(BATCH_MAX);
+    let endless = matches!(items, Items::Served(_));
     let reader = tokio::spawn(read_all(runner.clone(), items, read));
+    // Bounded: an object in it that has not ended holds a permit of a flight, and the others leave at every turn.
     let mut objects = Vec::new();
     let mut waiting: Option<JoinHandle<Option<ReadItem>>> = None;
-    while let Some(batch) = next_batch(&mut reads, &mut waiting).await {
-        receive_batch(runner, batch, &mut objects, summary).await;
+    loop {
+        match next_batch(&mut reads, &mut waiting, endless).await {
+            Next::Batch(batch) => receive_batch(runner, batch, feed.as_ref(), &mut objects, summary).await,
+            // What has ended is written down, so that a restart finds nothing to resume.
+            Next::Idle => runner.note_ended(),
+            Next::End => break,
+        }
         let (ended, open): (Vec<_>, Vec<_>) = objects.into_iter().partition(JoinHandle::is_finished);
         objects = open;
         for object in ended {
@@ -68,11 +109,8 @@ async fn count(runner: &Runner, object: JoinHandle<Report>, summary: &mut Summar
 
 /// Starts to read each item as soon as there is room for it. Room is given in walk order, so the lowest object in flight
 /// never waits for a higher one.
-async fn read_all(runner: Runner, items: Vec<Item>, read: mpsc::Sender<JoinHandle<Option<ReadItem>>>) {
-    for item in items {
-        if runner.stops() {
-            return;
-        }
+async fn read_all(runner: Runner, mut items: Items, read: mpsc::Sender<JoinHandle<Option<ReadItem>>>) {
+    while let Some(item) = items.next(&runner).await {
         let shared = &runner.shared;
         let Ok(flight) = shared.flights.clone().acquire_owned().await else { return };
         let size = item.size_bytes;
@@ -94,14 +132,29 @@ async fn read_all(runner: Runner, items: Vec<Item>, read: mpsc::Sender<JoinHandl
     }
 }
 
-/// Waits for the next item in walk order and takes with it those behind it that are read already.
+/// What comes next.
+enum Next {
+    Batch(Vec<ReadItem>),
+    /// Nothing came for a while, and more may.
+    Idle,
+    End,
+}
+
+/// Waits for the next item in order and takes with it those behind it that are read already.
 async fn next_batch(
     reads: &mut mpsc::Receiver<JoinHandle<Option<ReadItem>>>,
     waiting: &mut Option<JoinHandle<Option<ReadItem>>>,
-) -> Option<Vec<ReadItem>> {
-    let first = match waiting.take() {
-        Some(first) => first,
-        None => reads.recv().await?,
+    endless: bool,
+) -> Next {
+    let received = match waiting.take() {
+        Some(first) => Ok(Some(first)),
+        None if endless => tokio::time::timeout(IDLE, reads.recv()).await,
+        None => Ok(reads.recv().await),
+    };
+    let first = match received {
+        Ok(Some(first)) => first,
+        Ok(None) => return Next::End,
+        Err(_) => return Next::Idle,
     };
     let mut batch: Vec<ReadItem> = first.await.ok().flatten().into_iter().collect();
     while batch.len() < BATCH_MAX {
@@ -114,13 +167,14 @@ async fn next_batch(
             Err(_) => break,
         }
     }
-    Some(batch)
+    Next::Batch(batch)
 }
 
 /// Makes the places of a batch durable, then receives its objects in order and lets each go its way.
 async fn receive_batch(
     runner: &Runner,
     batch: Vec<ReadItem>,
+    feed: Option<&Arc<dyn Feed>>,
     objects: &mut Vec<JoinHandle<Report>>,
     summary: &mut Summary,
 ) {
@@ -134,6 +188,9 @@ async fn receive_batch(
             Ok(seen) => seen,
             Err(error) if error.stops_the_run() => return runner.stop_by(error),
             Err(error) => {
+                if feed.is_some_and(|feed| !feed.put_back(number, error.code())) {
+                    continue;
+                }
                 let report = Report::unreadable(number, error.code());
                 runner.shared.observer.ended(&report);
                 summary.add(&report);
@@ -143,9 +200,16 @@ async fn receive_batch(
         let place = summary.next_place();
         runner.shared.turnstile.admit(place);
         let runner = runner.clone();
-        let seen = Seen { sha256, size_bytes: row.size_bytes, intake: Intake::Process, raw_copied: row.copied };
+        let way = runner.shared.intake.way;
+        let seen = Seen { sha256, size_bytes: row.size_bytes, intake: way, raw_copied: row.copied };
+        let feed = feed.cloned();
         let mut object = Box::pin(async move {
             let committed = receive(&runner.shared.pipeline, &mut work, seen).await;
+            if committed.is_ok()
+                && let Some(feed) = feed
+            {
+                feed.taken(number);
+            }
             let report = runner.receive(work, committed, place, number).await;
             drop((_flight, _bytes));
             report
@@ -168,6 +232,9 @@ impl Runner {
         let key = Phi::new(items::key_bytes(&item.path));
         let mut location = Location { bucket: FILE_BUCKET.to_owned(), key, version: String::new() };
         let mut source = p.objects.open(&location).await?;
+        if item.expected.is_some_and(|expected| source.file().is_some_and(|found| found != expected)) {
+            return Err(Error::source_changed("open a source that was changed since it was judged complete"));
+        }
         let size_bytes = source.size_bytes();
         let (raw, digest) = if size_bytes <= reading::IN_MEMORY_MAX {
             let (buffer, digest) = reading::read_small(source.as_mut()).await?;
@@ -180,7 +247,7 @@ impl Runner {
         let copied = match &self.shared.intake.copy_raw_to {
             // Of an object that was forgotten no copy is kept again.
             Some(_) if p.sources.is_forgotten(stream)? => false,
-            Some(folder) => copy_raw(&item.path, folder, &stream.to_string()).map(|()| true)?,
+            Some(folder) => copy_raw(&raw, source.as_mut(), folder, &stream.to_string()).await.map(|()| true)?,
             None => false,
         };
         let mut work = Work::new(stream);
@@ -197,18 +264,38 @@ impl Runner {
     }
 }
 
-/// Keeps a copy of an original, whole or not at all, readable by the operator alone.
-fn copy_raw(path: &Path, folder: &Path, stream: &str) -> Result<()> {
+/// Keeps a copy of an original, whole or not at all, readable by the operator alone: of the bytes that were read, or out of
+/// the same open source, never of what stands at the path by now.
+async fn copy_raw(raw: &Raw, source: &mut dyn Source, folder: &Path, stream: &str) -> Result<()> {
     let (whole, part) = (folder.join(format!("{stream}.dcm")), folder.join(format!("{stream}.part")));
     if whole.exists() {
         return Ok(());
     }
-    let failed = |error| Error::store("keep a copy of an original", error);
-    let mut from = fs::File::open(path).map_err(|error| Error::source("copy a source", error))?;
-    let mut options = fs::OpenOptions::new();
-    let mut to = options.write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(failed)?;
-    io::copy(&mut from, &mut to).and_then(|_| to.sync_all()).and_then(|()| fs::rename(&part, &whole)).map_err(|error| {
+    let copied = write_copy(raw, source, &part).await;
+    let kept = copied.and_then(|()| fs::rename(&part, &whole).map_err(copy_failed));
+    kept.inspect_err(|_| {
         fs::remove_file(&part).ok();
-        failed(error)
     })
+}
+
+fn copy_failed(error: io::Error) -> Error {
+    Error::store("keep a copy of an original", error)
+}
+
+async fn write_copy(raw: &Raw, source: &mut dyn Source, part: &Path) -> Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let mut to = options.write(true).create(true).truncate(true).mode(0o600).open(part).map_err(copy_failed)?;
+    if let Raw::Memory(bytes) = raw {
+        to.write_all(bytes).map_err(copy_failed)?;
+        return to.sync_all().map_err(copy_failed);
+    }
+    let (mut block, mut offset) = (vec![0; BLOCK], 0);
+    while offset < source.size_bytes() {
+        let len = usize::try_from(source.size_bytes() - offset).unwrap_or(BLOCK).min(BLOCK);
+        source.read_at(offset, &mut block[..len]).await?;
+        to.write_all(&block[..len]).map_err(copy_failed)?;
+        offset += len as u64;
+    }
+    source.check_unchanged().await?;
+    to.sync_all().map_err(copy_failed)
 }

@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::ports::objects::FileSeen;
+
 /// More files than this are several runs.
 const ITEMS_MAX: usize = 10_000_000;
 /// Folders nest no deeper than this; a loop of mounts would.
@@ -23,6 +25,8 @@ pub struct Item {
     pub size_bytes: u64,
     /// Why it cannot be read, if that is known from the walk.
     pub unreadable: Option<io::ErrorKind>,
+    /// What was seen of the file when it was judged complete: another one is not taken in.
+    pub expected: Option<FileSeen>,
 }
 
 /// What the walk saw at a path: the size of a file, or why it cannot be read.
@@ -46,6 +50,7 @@ pub fn list(paths: &[PathBuf], except: &Path) -> Vec<Item> {
         path: path.into(),
         size_bytes: seen.unwrap_or_default(),
         unreadable: seen.err(),
+        expected: None,
     };
     numbered.map(item).collect()
 }
@@ -98,6 +103,11 @@ fn follow(link: &Path, found: &mut Found) {
 /// Returns the path as the raw bytes of which the stream id is made.
 pub fn key_bytes(path: &Path) -> Vec<u8> {
     path.as_os_str().as_bytes().to_vec()
+}
+
+/// Returns the path that such bytes spell.
+pub fn path_of(key: &[u8]) -> PathBuf {
+    std::ffi::OsStr::from_bytes(key).into()
 }
 
 #[cfg(test)]

@@ -6,22 +6,26 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use domain::events::Intake;
 use domain::ids::StreamId;
 use domain::upload::{Command, Ended, State};
 use domain::workflow::rules::Action;
 use domain::workflow::{End, Step};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::acting::Person;
 use crate::bus::Bus;
 use crate::commit::{self, Committed};
 use crate::error::{Error, Result};
 use crate::pipeline::{Pipeline, Work};
+use crate::runner::feed::Feed;
+use crate::runner::intake::Items;
 use crate::runner::items::Item;
 use crate::runner::report::{Observer, Outcome, Report, Summary};
 use crate::runner::turnstile::{Place, Turnstile};
 use crate::steps::Turn;
 
+pub mod feed;
 pub mod intake;
 pub mod items;
 pub mod replay;
@@ -52,10 +56,18 @@ impl Default for RunLimits {
 }
 
 /// How an object comes in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct IntakeOptions {
+    /// Which way it comes, as `object.received` says it.
+    pub way: Intake,
     /// Keep a copy of every original in this folder, named by stream.
     pub copy_raw_to: Option<PathBuf>,
+}
+
+impl Default for IntakeOptions {
+    fn default() -> Self {
+        Self { way: Intake::Process, copy_raw_to: None }
+    }
 }
 
 /// Processes objects of one store. Clones share everything.
@@ -73,7 +85,12 @@ struct Shared {
     turnstile: Turnstile,
     flights: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    /// No more objects are taken up.
     stopping: AtomicBool,
+    /// Objects in flight are let go between two steps, for something that all of them need has failed.
+    halted: AtomicBool,
+    /// Wakes whoever waits for an item when the run stops.
+    stopped: Notify,
     stopped_by: Mutex<Option<Error>>,
     ended: Mutex<Vec<StreamId>>,
 }
@@ -99,6 +116,8 @@ impl Runner {
             flights,
             bytes,
             stopping: AtomicBool::new(false),
+            halted: AtomicBool::new(false),
+            stopped: Notify::new(),
             stopped_by: Mutex::default(),
             ended: Mutex::default(),
         };
@@ -108,13 +127,27 @@ impl Runner {
     /// Lets objects in flight come to an end and takes up no more.
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.stopped.notify_one();
     }
 
     /// Takes up every stream that has not ended, in the order of receipt, then the items, in theirs.
     pub async fn process(&self, items: Vec<Item>) -> Summary {
         let mut summary = self.resume().await;
         if !self.stops() {
-            intake::take_in(self, items, &mut summary).await;
+            intake::take_in(self, Items::Listed(items.into_iter()), None, &mut summary).await;
+        }
+        self.finish(&mut summary);
+        summary
+    }
+
+    /// Takes up every stream that has not ended, then items as they are handed over, until the last sender of `items` is
+    /// gone or the run is stopped. What it holds is bounded by the limits of the run, however long it serves; `feed` hears
+    /// what became of the intake of each item.
+    pub async fn serve(&self, items: mpsc::Receiver<Item>, feed: Arc<dyn Feed>) -> Summary {
+        let mut summary = self.resume().await;
+        summary.forget_resumed();
+        if !self.stops() {
+            intake::take_in(self, Items::Served(items), Some(feed), &mut summary).await;
         }
         self.finish(&mut summary);
         summary
@@ -217,7 +250,7 @@ impl Runner {
         let step = self.started_step(work, &opened_by);
         let end = match step {
             // What has ended keeps its verdict: no step is due, and none is shown as work.
-            Some(step) if !self.stops() && work.upload.ended().is_none() => {
+            Some(step) if !self.halted() && work.upload.ended().is_none() => {
                 self.walk(work, step, Turn { turnstile: &self.shared.turnstile, place }).await
             }
             _ => Ok(()),
@@ -287,8 +320,13 @@ impl Runner {
         self.shared.stopping.load(Ordering::SeqCst)
     }
 
+    fn halted(&self) -> bool {
+        self.shared.halted.load(Ordering::SeqCst)
+    }
+
     /// Stops the run because of what every object needs; the first cause is told.
     fn stop_by(&self, error: Error) {
+        self.shared.halted.store(true, Ordering::SeqCst);
         self.stop();
         self.shared.turnstile.stop();
         tracing::error!(code = error.code(), "the run stops");

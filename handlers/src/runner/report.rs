@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use domain::events::EventData;
+use domain::events::{EventData, Modality};
 use domain::ids::StreamId;
 use domain::upload::{Ended, State};
 use domain::workflow::Step;
@@ -58,6 +58,8 @@ pub struct Report {
     pub code: Option<String>,
     /// The key of the output, once it has one.
     pub key: Option<String>,
+    /// Its modality, if this run read it.
+    pub modality: Option<Modality>,
     /// Whether the same bytes stood under the key before.
     pub already_present: bool,
     /// Whether it had ended before this run, which only repeats the verdict.
@@ -78,7 +80,8 @@ impl Report {
         let key = upload.output().filter(|_| outcome == Outcome::Delivered).map(|output| output.key.to_string());
         let stream = (*upload.state() != State::New).then_some(work.stream);
         let already_present = work.already_present;
-        Self { item, stream, outcome, reason, rejection, code, key, already_present, repeated }
+        let modality = work.modality;
+        Self { item, stream, outcome, reason, rejection, code, key, modality, already_present, repeated }
     }
 
     /// Returns the report of a path that cannot be read.
@@ -91,6 +94,7 @@ impl Report {
             rejection: None,
             code: Some(code.to_owned()),
             key: None,
+            modality: None,
             already_present: false,
             repeated: false,
         }
@@ -139,6 +143,11 @@ impl Summary {
         self.add(report);
         self.resumed += 1;
         self.resumed_streams.extend(report.stream);
+    }
+
+    /// Lets go of which streams were resumed: a run without an end must not hold them. One that comes in again counts again.
+    pub(super) fn forget_resumed(&mut self) {
+        self.resumed_streams = HashSet::new();
     }
 
     pub(super) fn next_place(&mut self) -> Place {

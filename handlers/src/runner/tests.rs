@@ -23,6 +23,7 @@ use crate::sources::Sources;
 use crate::surroundings::Surroundings;
 
 mod replay;
+mod serve;
 
 /// A clock that moves by a millisecond at each look, and a random source with a seed.
 struct World(Mutex<(u64, Random)>);
@@ -115,22 +116,38 @@ impl Bench {
         FolderObjects::new(self.root.path().join("processed"), self.root.path().join("staging"))
     }
 
-    fn pipeline(&self, ledger: Arc<dyn Ledger>, objects: Arc<dyn Objects>, sources: Sources) -> Pipeline {
+    fn pipeline(
+        &self,
+        ledger: Arc<dyn Ledger>,
+        objects: Arc<dyn Objects>,
+        sources: Sources,
+        world: Arc<dyn Surroundings>,
+    ) -> Pipeline {
         let profile = Profile::basic().expect("profile");
         let (limits, sources) = (domain::dicom::limits::Limits::default(), Arc::new(sources));
-        Pipeline::new(ledger, objects, sources, keys(), profile, limits, self.world.clone()).expect("pipeline")
+        Pipeline::new(ledger, objects, sources, keys(), profile, limits, world).expect("pipeline")
     }
 
     fn sources(&self) -> Sources {
         Sources::open(&self.root.path().join("sources.sqlite")).expect("sources")
     }
 
-    async fn run(&self, ledger: Arc<dyn Ledger>, objects: Arc<dyn Objects>, off: &[&str]) -> (Summary, Vec<Report>) {
-        let pipeline = self.pipeline(ledger, objects, self.sources());
+    fn runner(
+        &self,
+        ledger: Arc<dyn Ledger>,
+        objects: Arc<dyn Objects>,
+        world: Arc<dyn Surroundings>,
+        off: &[&str],
+    ) -> (Runner, Arc<Kept>) {
+        let pipeline = self.pipeline(ledger, objects, self.sources(), world);
         let seen = Arc::new(Kept::default());
         let bus = Bus::new(off.iter().copied()).expect("rules");
         let limits = RunLimits { retry_delay_ms_max: 0, ..RunLimits::default() };
-        let runner = Runner::new(pipeline, bus, limits, IntakeOptions::default(), seen.clone());
+        (Runner::new(pipeline, bus, limits, IntakeOptions::default(), seen.clone()), seen)
+    }
+
+    async fn run(&self, ledger: Arc<dyn Ledger>, objects: Arc<dyn Objects>, off: &[&str]) -> (Summary, Vec<Report>) {
+        let (runner, seen) = self.runner(ledger, objects, self.world.clone(), off);
         let items = items::list(&[self.root.path().join("in")], self.root.path());
         let summary = runner.process(items).await;
         let reports = std::mem::take(&mut *seen.0.lock().expect("reports"));

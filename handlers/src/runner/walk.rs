@@ -22,7 +22,7 @@ impl Runner {
         work.holds = matches!(work.raw, Some(Raw::Memory(_)));
         // Bounded: steps only lead forward, and the table bounds the retries of each; held entries fall behind once.
         loop {
-            if self.stops() {
+            if self.halted() {
                 // What is decided is recorded if it can be, so that nobody does it again.
                 return match commit::settle(&self.shared.pipeline, work).await {
                     Err(error) if error.stops_the_run() => Err(error),

@@ -112,7 +112,8 @@ impl Bench {
 impl Call<'_> {
     fn pipeline(self) -> (Pipeline, Bus, Arc<dyn Log>) {
         let copies = self.bench.root.path().join("raw");
-        let mut pipeline = self.bench.pipeline(self.ledger, self.objects, self.sources).with_copies(copies);
+        let mut pipeline =
+            self.bench.pipeline(self.ledger, self.objects, self.sources, self.bench.world.clone()).with_copies(copies);
         if self.accept_pixels {
             pipeline.profile = pipeline.profile.clone().with_accept_pixels(true);
             pipeline.profile_digest = events::Digest::parse(pipeline.profile.digest()).expect("a digest");
