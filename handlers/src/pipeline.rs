@@ -18,8 +18,8 @@ use crate::acting::Person;
 use crate::buffers::Buffer;
 use crate::error::{Error, Result};
 use crate::ports::objects::Objects;
+use crate::ports::sources::SourceTable;
 use crate::reading::{self, Sequential};
-use crate::sources::Sources;
 use crate::surroundings::Surroundings;
 
 /// The ports, keys and values that the steps of one pipeline share.
@@ -29,7 +29,7 @@ pub struct Pipeline {
     /// Where objects are read, staged and published.
     pub objects: Arc<dyn Objects>,
     /// Where each object lies.
-    pub sources: Arc<Sources>,
+    pub sources: Arc<dyn SourceTable>,
     /// The keys of the store.
     pub keys: Keys,
     /// The de-identification profile in force.
@@ -42,6 +42,8 @@ pub struct Pipeline {
     pub edition: Code,
     /// What one object may cost at most.
     pub limits: Limits,
+    /// Objects up to this many bytes are worked on in memory; larger ones are read again for each purpose.
+    pub in_memory_bytes_max: u64,
     /// Clock and random source.
     pub surroundings: Arc<dyn Surroundings>,
     /// Who started the run, if it was a person: the actor of what only a person may ask for.
@@ -149,7 +151,7 @@ impl Pipeline {
     pub fn new(
         ledger: Arc<dyn Ledger>,
         objects: Arc<dyn Objects>,
-        sources: Arc<Sources>,
+        sources: Arc<dyn SourceTable>,
         keys: Keys,
         profile: Profile,
         limits: Limits,
@@ -169,6 +171,7 @@ impl Pipeline {
             profile_name,
             edition,
             limits,
+            in_memory_bytes_max: reading::IN_MEMORY_MAX,
             surroundings,
             operator: None,
         })
@@ -217,7 +220,7 @@ impl Pipeline {
         }
         let location = self.location(work)?.clone();
         let mut source = self.objects.open(&location).await?;
-        if source.size_bytes() > reading::IN_MEMORY_MAX {
+        if source.size_bytes() > self.in_memory_bytes_max {
             work.raw = Some(Raw::AtSource);
             return Ok(());
         }

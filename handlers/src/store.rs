@@ -233,7 +233,7 @@ pub fn pipeline(
     pipeline::Pipeline::new(
         store.ledger_port(),
         Arc::clone(&store.objects) as Arc<dyn crate::ports::objects::Objects>,
-        Arc::clone(&store.sources),
+        Arc::clone(&store.sources) as Arc<dyn crate::ports::sources::SourceTable>,
         store.keys.clone(),
         profile,
         limits,
