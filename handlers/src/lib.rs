@@ -16,6 +16,8 @@ pub mod ports;
 pub mod pump;
 pub mod reading;
 pub mod runner;
+#[cfg(test)]
+mod sim;
 pub mod sources;
 pub mod steps;
 pub mod store;
