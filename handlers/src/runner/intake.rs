@@ -76,7 +76,8 @@ async fn read_all(runner: Runner, items: Vec<Item>, read: mpsc::Sender<JoinHandl
         let shared = &runner.shared;
         let Ok(flight) = shared.flights.clone().acquire_owned().await else { return };
         let size = item.size_bytes;
-        let held = if size > shared.pipeline.in_memory_bytes_max { LARGE_OBJECT_BYTES } else { size.max(SMALL_OBJECT_BYTES) };
+        let held =
+            if size > shared.pipeline.in_memory_bytes_max { LARGE_OBJECT_BYTES } else { size.max(SMALL_OBJECT_BYTES) };
         let held = permits(held.min(shared.limits.in_flight_bytes_max));
         let Ok(bytes) = shared.bytes.clone().acquire_many_owned(held).await else { return };
         let reading = runner.clone();

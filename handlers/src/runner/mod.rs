@@ -107,6 +107,7 @@ impl Runner {
     /// Lets objects in flight come to an end and takes up no more.
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.turnstile.close();
     }
 
     /// Takes up every stream that has not ended, in the order of receipt, then the items, in theirs.
@@ -200,7 +201,7 @@ impl Runner {
             }
             (Ok(()), Some(opened_by)) => return Some(self.follow(work, opened_by, place, None, false).await),
         };
-        self.shared.turnstile.leave(place);
+        self.let_go(place, &work);
         report
     }
 
@@ -221,10 +222,10 @@ impl Runner {
             }
             _ => Ok(()),
         };
-        self.shared.turnstile.leave(place);
         if let Err(error) = end {
             self.stop_by(error);
         }
+        self.let_go(place, &work);
         let report = Report::of(&work, number, repeated);
         if report.outcome != Outcome::Pending {
             self.note_end(work.stream);
@@ -261,7 +262,6 @@ impl Runner {
                 self.follow(work, opened_by, place, Some(number), repeated).await
             }
             (ready, _) => {
-                self.shared.turnstile.leave(place);
                 self.stop_by(ready.err().unwrap_or_else(|| Error::broken("not_received", "receive an object")));
                 let report = Report::of(&work, Some(number), false);
                 self.shared.observer.ended(&report);
@@ -284,6 +284,13 @@ impl Runner {
             .await?;
         }
         Ok(())
+    }
+
+    /// Lets others pass the object, unless the run stops before the object has ended: then it comes first in the next run.
+    fn let_go(&self, place: Place, work: &Work) {
+        if work.upload.ended().is_some() || !self.stops() {
+            self.shared.turnstile.leave(place);
+        }
     }
 
     fn stops(&self) -> bool {

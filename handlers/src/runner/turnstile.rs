@@ -20,6 +20,8 @@ struct State {
     /// The same, the other way round.
     places: HashMap<OutputKey, BTreeSet<Place>>,
     waiting: BTreeMap<Place, oneshot::Sender<()>>,
+    /// The run stops: whoever would have to wait gives up.
+    closed: bool,
 }
 
 /// Lets objects pass to delivery in order. Holds as many places as there are objects in flight.
@@ -63,13 +65,27 @@ impl Turnstile {
         }
     }
 
-    /// Waits until the object may be delivered. Never waits for a higher place, so the lowest always passes.
-    pub async fn pass(&self, place: Place) {
+    /// Ends all waiting, because the run stops. An object that is let go of without an end keeps its place: were it to
+    /// leave, a higher one with its key would be delivered now, and the lower one conflict in the next run.
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        for (_, wake) in std::mem::take(&mut state.waiting) {
+            wake.send(()).ok();
+        }
+    }
+
+    /// Waits until the object may be delivered, and returns whether it may: not, if the run stops first. Never waits for a
+    /// higher place, so the lowest always passes.
+    pub async fn pass(&self, place: Place) -> bool {
         loop {
             let woken = {
                 let mut state = self.state();
                 if state.may_pass(place) {
-                    return;
+                    return true;
+                }
+                if state.closed {
+                    return false;
                 }
                 let (wake, woken) = oneshot::channel();
                 state.waiting.insert(place, wake);
@@ -141,6 +157,17 @@ mod tests {
         assert!(turnstile.pass(2).now_or_never().is_none());
         turnstile.leave(1);
         assert!(turnstile.pass(2).now_or_never().is_some());
+    }
+
+    #[test]
+    fn when_the_run_stops_nobody_passes_a_lower_one_that_has_not_ended() {
+        let turnstile = Turnstile::default();
+        (0..3).for_each(|place| turnstile.admit(place));
+        [(0, 7), (1, 7), (2, 8)].into_iter().for_each(|(place, number)| turnstile.identify(place, &key(number)));
+        assert!(turnstile.pass(1).now_or_never().is_none());
+        turnstile.close();
+        assert_eq!(turnstile.pass(1).now_or_never(), Some(false));
+        assert_eq!(turnstile.pass(2).now_or_never(), Some(true), "it waits for nobody");
     }
 
     #[tokio::test]
