@@ -18,17 +18,11 @@ const EXPLICIT_LE: &str = "1.2.840.10008.1.2.1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     /// A CT slice: the same instance has the same UIDs, another shade other pixels.
-    Slice {
-        instance: u32,
-        shade: u16,
-        large: bool,
-    },
+    Slice { instance: u32, shade: u16, large: bool },
     /// A letter.
     NotDicom,
     /// A slice without its end.
-    Cut {
-        instance: u32,
-    },
+    Cut { instance: u32 },
     /// An image whose pixels may show a name, and nobody has judged them.
     Ultrasound,
     /// Its SOP Instance UID is missing.

@@ -220,7 +220,8 @@ fn judge_outputs(
         for (stream, others) in &streams {
             let (input, told) = (&known[stream].input, &told[stream]);
             let failed_before = told.index_of(FAILED).is_some_and(|at| at < delivered);
-            if lower(simulation, *stream, *winner) && !failed_before {
+            let chosen = simulation.put_by_hand.contains(winner);
+            if lower(simulation, *stream, *winner) && !failed_before && !chosen {
                 wrong.push(format!("{input:?} was received before the one that is delivered under its key"));
             }
             if told.ends_with(FAILED) {
@@ -240,7 +241,8 @@ fn judge_outputs(
         }
     }
     if simulation.objects.visible() != visible {
-        let keys = |all: &BTreeMap<String, Vec<u8>>| all.iter().map(|(k, b)| format!("{k} {}", b.len())).collect::<Vec<_>>();
+        let keys =
+            |all: &BTreeMap<String, Vec<u8>>| all.iter().map(|(k, b)| format!("{k} {}", b.len())).collect::<Vec<_>>();
         wrong.push(format!("visible is {:?}, right is {:?}", keys(&simulation.objects.visible()), keys(&visible)));
     }
 }
@@ -278,6 +280,28 @@ fn judge_rest(simulation: &Simulation, told: &HashMap<StreamId, Told>, last: &Li
             wrong.push(format!("stream {stream} ended and is not noted so"));
         }
     }
+}
+
+/// Tells the objects and the log, for whoever looks at a failure.
+pub(super) fn story(simulation: &Simulation) -> Vec<String> {
+    let known = known(simulation);
+    let object = |(number, input): (usize, &Input)| {
+        let stream = keys().object_stream(&location(&path(number), &input.kind.file()));
+        format!("{number:>2} {stream} {input:?}")
+    };
+    let entry = |row: &LogEntry| {
+        let (header, stream) = (&row.entry.header, StreamId(domain::ids::KeyedHash(row.entry.header.stream.0)));
+        let held = known.get(&stream).is_some_and(|known| known.held);
+        format!(
+            "{:>3} {:.8} {} {}{}",
+            row.leaf_index,
+            stream,
+            header.seq,
+            header.types.as_str(),
+            if held { "" } else { " (changed)" }
+        )
+    };
+    simulation.inputs.iter().enumerate().map(object).chain(entries(&simulation.ledger).iter().map(entry)).collect()
 }
 
 /// Returns what a run without any fault makes of a content.

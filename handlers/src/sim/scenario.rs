@@ -1,5 +1,6 @@
 //! Lives of a process over one disk and one ledger: each runs, crashes or ends, and the next goes on from what is left.
 
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +10,7 @@ use domain::Phi;
 use domain::dicom::Profile;
 use domain::dicom::limits::Limits;
 use domain::events::{ReplayCause, ReplayRequested, ReplayScope, RunId};
-use domain::ids::{Key, Keys, KeyedHash, StreamId};
+use domain::ids::{Key, KeyedHash, Keys, StreamId};
 use domain::upload::{Command, Ended};
 use futures::future::{Either, select};
 use ledger::{MemoryLedger, Origin};
@@ -71,6 +72,8 @@ pub(super) struct Simulation {
     pub(super) inputs: Vec<Input>,
     /// Whether the power failed: then a stage may be lost, and who published an output is not known any more.
     pub(super) power_failed: bool,
+    /// Streams whose event a person put on the bus: that one object runs then, whatever still waits below it.
+    pub(super) put_by_hand: BTreeSet<StreamId>,
     jumps: bool,
     profile: Profile,
 }
@@ -105,6 +108,7 @@ impl Simulation {
             jumps: world.below(2) == 0,
             profile: profile(),
             power_failed: false,
+            put_by_hand: BTreeSet::new(),
             world,
             objects,
             inputs,
@@ -118,6 +122,9 @@ impl Simulation {
             .start_paused(true)
             .build()
             .expect("a runtime without I/O");
+        if let Job::PutTwice(stream) = job {
+            self.put_by_hand.insert(stream);
+        }
         let (world, kept) = (self.world.clone(), Arc::new(Kept::default()));
         let summary = runtime.block_on(async {
             world.begin(plan, self.jumps);
@@ -210,7 +217,8 @@ impl Simulation {
     fn opened_by(&self, stream: StreamId) -> Option<domain::events::EventData> {
         let of_stream = entries(&self.ledger).into_iter().filter(|row| row.entry.header.stream.0 == stream.0.0);
         let events = of_stream.flat_map(|row| domain::events::read(row.entry.body.as_bytes()).expect("readable"));
-        let opens = |name: &str| name.starts_with("imaging.object.received") || name.starts_with("imaging.replay.requested");
+        let opens =
+            |name: &str| name.starts_with("imaging.object.received") || name.starts_with("imaging.replay.requested");
         events.filter(|event| opens(event.event_type())).map(|event| event.data).last()
     }
 

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use super::inputs;
-use super::model::judge;
+use super::model::{judge, story};
 use super::scenario::{Job, Simulation, settle};
 use super::world::{Call, Crash, Effect, Fate, Plan, World};
 
@@ -30,7 +30,8 @@ fn assert_right(simulation: &mut Simulation, what: &str) {
         let trace = simulation.world.trace();
         let calls: Vec<String> = trace.iter().map(|call| format!("{call:?}")).collect();
         let shown = if number_from("MEDIMG_SIM_SEED").is_some() { calls.len() } else { SHOWN.min(calls.len()) };
-        panic!("{what}:\n{}\nthe first calls:\n{}", wrong.join("\n"), calls[..shown].join("\n"));
+        let (wrong, story) = (wrong.join("\n"), story(simulation).join("\n"));
+        panic!("{what}:\n{wrong}\nthe ledger:\n{story}\nthe first calls:\n{}", calls[..shown].join("\n"));
     }
 }
 
