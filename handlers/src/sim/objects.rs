@@ -72,6 +72,11 @@ fn name_about(name: &str) -> u32 {
     name.get(..8).and_then(|hex| u32::from_str_radix(hex, 16).ok()).unwrap_or_default()
 }
 
+/// The name of a stage that is not whole yet.
+fn part(name: &str) -> String {
+    format!("{name}.part")
+}
+
 /// Runs an effect as fate wants it: kept or not, then failing or dying.
 macro_rules! act {
     ($self:ident, $fate:expr, $effect:expr) => {
@@ -172,12 +177,20 @@ impl Disk {
         }
     }
 
+    /// Begins a part under a number that no stage of the stream has.
     fn create(&mut self, stream: StreamId) -> (String, usize) {
-        let free = (0..1_000).map(|n| format!("{stream}-{n}")).find(|name| !self.staging.contains_key(name));
+        let taken = |name: &String| self.staging.contains_key(name) || self.staging.contains_key(&part(name));
+        let free = (0..1_000).map(|n| format!("{stream}-{n}")).find(|name| !taken(name));
         let name = free.expect("fewer than a thousand stages of a stream");
         self.files.push(File::default());
-        self.staging.insert(name.clone(), self.files.len() - 1);
+        self.staging.insert(part(&name), self.files.len() - 1);
         (name, self.files.len() - 1)
+    }
+
+    fn finish(&mut self, name: &str, file: usize) {
+        self.files[file].synced = self.files[file].bytes.len();
+        self.unlink(&part(name));
+        self.staging.insert(name.to_owned(), file);
     }
 
     /// Links, unless the key is taken; says what `publish` answers.
@@ -304,7 +317,7 @@ impl Drop for SimStaging {
     /// A live process tidies up what it did not finish; one that is gone leaves it.
     fn drop(&mut self) {
         if !self.finished && !self.objects.world.is_dead() {
-            self.objects.disk().unlink(&self.name);
+            self.objects.disk().unlink(&part(&self.name));
         }
     }
 }
@@ -323,8 +336,7 @@ impl Staging for SimStaging {
         let (objects, file) = (self.objects.clone(), self.file);
         act!(objects, fate, {
             self.finished = true;
-            let file = &mut objects.disk().files[file];
-            file.synced = file.bytes.len();
+            objects.disk().finish(&self.name, file);
         });
         Ok(StageToken(self.name.clone()))
     }
