@@ -70,7 +70,8 @@ fn end_of(place: &Place) -> (End, Duration) {
     let streams = streams.collect();
     let uploads = of_stream.values().filter(|types| types[0].contains("object.received")).count();
     assert_eq!(uploads, 0, "a stream of no object");
-    let end = End { items: items.iter().map(|(n, item)| (*n, told(item))).collect(), streams, processed: place.processed() };
+    let end =
+        End { items: items.iter().map(|(n, item)| (*n, told(item))).collect(), streams, processed: place.processed() };
     (end, took)
 }
 
@@ -138,11 +139,16 @@ fn killed_again_and_again_it_ends_as_if_nobody_had_disturbed_it() {
     }
     #[expect(clippy::print_stderr, reason = "a figure of the test itself")]
     {
-        eprintln!("{kills} kills of {stores} stores, seed {seed}; an undisturbed run {took:?}, slowest recovery {slowest:?}");
+        eprintln!(
+            "{kills} kills of {stores} stores, seed {seed}; an undisturbed run {took:?}, slowest recovery {slowest:?}"
+        );
     }
 }
 
-fn differing<T: PartialEq + Clone>(one: &BTreeMap<u64, T>, other: &BTreeMap<u64, T>) -> Vec<(u64, Option<T>, Option<T>)> {
+fn differing<T: PartialEq + Clone>(
+    one: &BTreeMap<u64, T>,
+    other: &BTreeMap<u64, T>,
+) -> Vec<(u64, Option<T>, Option<T>)> {
     let numbers: BTreeSet<u64> = one.keys().chain(other.keys()).copied().collect();
     let pairs = numbers.into_iter().map(|number| (number, one.get(&number).cloned(), other.get(&number).cloned()));
     pairs.filter(|(_, one, other)| one != other).collect()
