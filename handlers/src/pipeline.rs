@@ -225,10 +225,20 @@ impl Pipeline {
             return Ok(());
         }
         let (buffer, digest) = reading::read_small(source.as_mut()).await?;
-        if work.upload.source().is_none_or(|received| received.sha256 != digest) {
-            return Err(Error::source_changed("read an object again: its bytes are not those that were received"));
-        }
+        check_received(work, digest)?;
         work.raw = Some(Raw::Memory(buffer));
+        Ok(())
+    }
+
+    /// Refuses with `source_changed` if what lies at the source of an object that is not in memory is not what was received.
+    ///
+    /// # Errors
+    /// That, or what the source says.
+    pub async fn check_source(&self, work: &mut Work) -> Result<()> {
+        if let Some(Raw::AtSource) = work.raw {
+            let mut source = self.objects.open(self.location(work)?).await?;
+            check_received(work, reading::hash_large(source.as_mut()).await?)?;
+        }
         Ok(())
     }
 
@@ -239,6 +249,13 @@ impl Pipeline {
         let location = self.location(work)?.clone();
         Ok(Sequential::new(self.objects.open(&location).await?, expected, deflated_from, &self.limits))
     }
+}
+
+fn check_received(work: &Work, digest: Digest) -> Result<()> {
+    if work.upload.source().is_none_or(|received| received.sha256 != digest) {
+        return Err(Error::source_changed("read an object again: its bytes are not those that were received"));
+    }
+    Ok(())
 }
 
 /// Runs a pure rule over an object; should it panic, the object fails and the run goes on. The rules have no state that a

@@ -83,10 +83,11 @@ fn kind(world: &World) -> Kind {
 }
 
 fn trouble(world: &World) -> Trouble {
-    match world.below(12) {
+    match world.below(14) {
         0 => Trouble::Flaky(1 + world.below(4) as u32),
         1 => Trouble::Gone,
         2 => Trouble::Changed,
+        3 => Trouble::Replaced,
         _ => Trouble::None,
     }
 }

@@ -21,8 +21,24 @@ pub(super) enum Trouble {
     Flaky(u32),
     /// It is removed.
     Gone,
-    /// It is replaced by other bytes of the same length.
+    /// Its last byte is another one.
     Changed,
+    /// Something else lies in its place.
+    Replaced,
+}
+
+impl Trouble {
+    /// Returns what lies at the path afterwards.
+    pub(super) fn after(self, bytes: &[u8]) -> Vec<u8> {
+        let mut other = bytes.to_vec();
+        match self {
+            // As long as before, and it scans as before.
+            Self::Changed => other.last_mut().into_iter().for_each(|byte| *byte ^= 0x55),
+            Self::Replaced => other.fill(b'x'),
+            Self::None | Self::Flaky(_) | Self::Gone => {}
+        }
+        other
+    }
 }
 
 #[derive(Debug)]
@@ -111,9 +127,7 @@ impl SimObjects {
 
     /// Puts a raw object at a path.
     pub(super) fn put_raw(&self, path: &[u8], bytes: Vec<u8>, trouble: Trouble) {
-        let mut other = bytes.clone();
-        // Another last byte: the object is as long as before and scans as before.
-        other.last_mut().into_iter().for_each(|byte| *byte ^= 0x55);
+        let other = trouble.after(&bytes);
         let file = RawFile { bytes: Arc::new(bytes), other: Arc::new(other), trouble, opened: 0 };
         self.disk().raw.insert(path.to_vec(), file);
     }
@@ -219,7 +233,7 @@ impl Disk {
                 Err(io::Error::other("simulated"))
             }
             Trouble::Gone => Err(io::ErrorKind::NotFound.into()),
-            Trouble::Changed => Ok(raw.other.clone()),
+            Trouble::Changed | Trouble::Replaced => Ok(raw.other.clone()),
         }
     }
 }
