@@ -9,12 +9,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use domain::ids::StreamId;
 use ledger::verify::{Cell, EntryRow, HeadRow, TagRow, Verifier};
 use ledger::{LogEntry, MemoryLedger};
+use sha2::{Digest as _, Sha256};
 
 use super::inputs::{Input, Kind};
 use super::ledger::entries;
 use super::objects::Trouble;
 use super::scenario::{Job, Life, Simulation, keys, location, path};
 use super::world::Plan;
+use crate::runner::report::{Outcome, Report};
 
 const RECEIVED: &str = "imaging.object.received.v1";
 const INGESTED: &str = "imaging.instance.ingested.v1";
@@ -63,7 +65,7 @@ struct Known {
 /// Says what is wrong with a simulation that has settled; nothing if nothing is.
 pub(super) fn judge(simulation: &Simulation, last: &Life) -> Vec<String> {
     let log = entries(&simulation.ledger);
-    let mut wrong = Vec::new();
+    let mut wrong = simulation.wrong.take();
     verify(&simulation.ledger, &log, &mut wrong);
     let (known, told) = (known(simulation), told(&log));
     for (stream, known) in &known {
@@ -77,6 +79,30 @@ pub(super) fn judge(simulation: &Simulation, last: &Life) -> Vec<String> {
     judge_outputs(simulation, &known, &told, &mut wrong);
     judge_rest(simulation, &told, last, &mut wrong);
     wrong
+}
+
+/// Says what must never be, at whatever moment a process stopped: an output that no durable entry names, an end that was
+/// told and is not recorded.
+pub(super) fn judge_moment(simulation: &Simulation, reports: &[Report], wrong: &mut Vec<String>) {
+    let told = told(&entries(&simulation.ledger));
+    let said = |name| told.values().filter_map(move |told: &Told| told.said(name));
+    for (key, bytes) in simulation.objects.visible() {
+        let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        if !said(DEIDENTIFIED).any(|said| said["key"] == key.as_str() && said["sha256"] == sha256.as_str()) {
+            wrong.push(format!("{key} of {} bytes is visible, and no entry names it with its digest", bytes.len()));
+        }
+    }
+    for report in reports {
+        let end = match report.outcome {
+            Outcome::Delivered => DELIVERED,
+            Outcome::Quarantined => QUARANTINED,
+            Outcome::Failed => FAILED,
+            Outcome::Pending | Outcome::Unreadable => continue,
+        };
+        if !report.stream.and_then(|stream| told.get(&stream)).is_some_and(|told| told.ends_with(end)) {
+            wrong.push(format!("told and not recorded: {report:?}"));
+        }
+    }
 }
 
 /// The ledger verifies, and no decision and no nonce stands twice.

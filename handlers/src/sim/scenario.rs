@@ -1,5 +1,6 @@
 //! Lives of a process over one disk and one ledger: each runs, crashes or ends, and the next goes on from what is left.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use ledger::{MemoryLedger, Origin};
 
 use super::inputs::{IN_MEMORY_BYTES_MAX, Input};
 use super::ledger::{SimLedger, entries};
+use super::model;
 use super::objects::SimObjects;
 use super::sources::SimSources;
 use super::world::{Crash, Plan, World};
@@ -74,6 +76,8 @@ pub(super) struct Simulation {
     pub(super) power_failed: bool,
     /// Streams whose event a person put on the bus: that one object runs then, whatever still waits below it.
     pub(super) put_by_hand: BTreeSet<StreamId>,
+    /// What was wrong at the end of a life.
+    pub(super) wrong: RefCell<Vec<String>>,
     jumps: bool,
     profile: Profile,
 }
@@ -109,6 +113,7 @@ impl Simulation {
             profile: profile(),
             power_failed: false,
             put_by_hand: BTreeSet::new(),
+            wrong: RefCell::default(),
             world,
             objects,
             inputs,
@@ -147,6 +152,7 @@ impl Simulation {
             self.objects.lose(crash);
         }
         let reports = std::mem::take(&mut *kept.0.lock().unwrap_or_else(PoisonError::into_inner));
+        model::judge_moment(self, &reports, &mut self.wrong.borrow_mut());
         Life { summary, reports, calls, crash }
     }
 
