@@ -92,6 +92,12 @@ pub(super) fn judge_moment(simulation: &Simulation, reports: &[Report], wrong: &
             wrong.push(format!("{key} of {} bytes is visible, and no entry names it with its digest", bytes.len()));
         }
     }
+    for (stream, _) in simulation.sources.all().into_iter().filter(|(_, ended)| *ended) {
+        if !told.get(&stream).is_some_and(|told| [DELIVERED, QUARANTINED, FAILED].iter().any(|end| told.ends_with(end)))
+        {
+            wrong.push(format!("stream {stream} is noted as ended and is not"));
+        }
+    }
     for report in reports {
         let end = match report.outcome {
             Outcome::Delivered => DELIVERED,
@@ -101,6 +107,15 @@ pub(super) fn judge_moment(simulation: &Simulation, reports: &[Report], wrong: &
         };
         if !report.stream.and_then(|stream| told.get(&stream)).is_some_and(|told| told.ends_with(end)) {
             wrong.push(format!("told and not recorded: {report:?}"));
+        }
+    }
+}
+
+/// Says what a start alone must have brought to an end: everything that was received, whether its path is named again or not.
+pub(super) fn judge_resumed(simulation: &Simulation, wrong: &mut Vec<String>) {
+    for (stream, told) in told(&entries(&simulation.ledger)) {
+        if ![DELIVERED, QUARANTINED, FAILED].iter().any(|end| told.ends_with(end)) {
+            wrong.push(format!("stream {stream} was not taken up by a start alone: {:?}", told.types));
         }
     }
 }
@@ -244,6 +259,7 @@ fn judge_outputs(
         let Some((winner, bytes)) = streams.iter().min_by_key(first) else { continue };
         let Some(delivered) = told[winner].index_of(DELIVERED) else { continue };
         visible.insert(key.clone(), bytes.clone());
+        let by_hand = streams.iter().any(|(stream, _)| simulation.put_by_hand.contains(stream));
         for (stream, others) in &streams {
             let (input, told) = (&known[stream].input, &told[stream]);
             let failed_before = told.index_of(FAILED).is_some_and(|at| at < delivered);
@@ -257,7 +273,7 @@ fn judge_outputs(
             let said = told.said(DELIVERED);
             let present = said.map(|said| said["already_present"] == true);
             let right = match (stream == winner, others == bytes) {
-                (true, _) if simulation.power_failed => present.is_some(),
+                (_, true) if by_hand || simulation.power_failed => present.is_some(),
                 (true, _) => present == Some(false),
                 (false, true) => present == Some(true),
                 (false, false) => said.is_none(),

@@ -38,7 +38,9 @@ const STUCK: Duration = Duration::from_secs(86_400);
 pub(super) enum Job {
     /// `medimg process` on all paths.
     Process,
-    /// The same, with every path listed twice.
+    /// `medimg process` on nothing: what was begun is brought to its end.
+    Resume,
+    /// As `Process`, with every path listed twice.
     ProcessTwice,
     /// The event that opened a stream is put on the bus by hand, twice.
     PutTwice(StreamId),
@@ -173,6 +175,7 @@ impl Simulation {
         };
         let summary = match job {
             Job::Process => runner.process(self.items(1)).await,
+            Job::Resume => runner.process(Vec::new()).await,
             Job::ProcessTwice => runner.process(self.items(2)).await,
             Job::PutTwice(stream) => match self.opened_by(stream) {
                 Some(event) => {
@@ -260,6 +263,8 @@ impl Simulation {
 /// The lives after which everything must have come to its right end, whatever happened before: the sources are repaired,
 /// and nothing fails any more. Returns the last one, which only repeats verdicts.
 pub(super) fn settle(simulation: &mut Simulation) -> Life {
+    simulation.live(Job::Resume, Plan::Calm);
+    model::judge_resumed(simulation, &mut simulation.wrong.borrow_mut());
     simulation.live(Job::Process, Plan::Calm);
     simulation.objects.repair();
     simulation.live(Job::Process, Plan::Calm);

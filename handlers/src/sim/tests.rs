@@ -75,6 +75,8 @@ fn a_run_without_faults_ends_each_object_as_it_must() {
     let summary = life.summary.expect("it ends");
     let counts = (summary.delivered, summary.quarantined, summary.failed, summary.pending, summary.unreadable);
     assert_eq!(counts, (4, 7, 1, 0, 0), "{:#?}", life.reports);
+    let loads = simulation.world.trace().iter().filter(|call| call.is("ledger load")).count();
+    assert_eq!(loads, 0, "each append builds on the receipt of the one before");
     assert_right(&mut simulation, "no fault");
 }
 

@@ -65,6 +65,12 @@ pub(super) struct Call {
     fate: Fate,
 }
 
+impl Call {
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+}
+
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>6} {:<16} {:08x} {:?}", self.at_ms, self.name, self.about, self.fate)
