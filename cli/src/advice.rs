@@ -30,6 +30,7 @@ static TABLE: &[Advice] = &[
     advice("stage_lost", Exit::TryAgain, "find out what removes files from the store's staging/, then run the same command"),
     advice("stages_left", Exit::TryAgain, "run `medimg verify`, then remove what lies in the store's staging/ and run the same command"),
     advice("ledger_contended", Exit::TryAgain, SAME),
+    advice("entries_behind", Exit::TryAgain, SAME),
     advice("ledger_conflict", Exit::TryAgain, SAME),
     advice("ledger_unknown", Exit::TryAgain, SAME),
     advice("ledger_unavailable", Exit::TryAgain, "wait until no other process holds the store, then run the same command"),

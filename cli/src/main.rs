@@ -22,6 +22,9 @@ use error::Error;
 use exit::Exit;
 use output::{Output, note};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(told_without_payload));
     // A line that cannot be parsed may still say how its error is wanted.

@@ -16,6 +16,7 @@ use ledger::{Ledger, StreamKey, Tip};
 
 use crate::acting::Person;
 use crate::buffers::Buffer;
+use crate::commit::Held;
 use crate::error::{Error, Result};
 use crate::ports::objects::Objects;
 use crate::ports::sources::SourceTable;
@@ -97,6 +98,12 @@ pub struct Work {
     pub already_present: bool,
     /// What was recorded and not yet shown to the rules.
     pub news: Vec<EventData>,
+    /// Whether decisions may be held back to be recorded together with the next one.
+    pub holds: bool,
+    /// Decisions held back; `upload` counts them as taken.
+    pub held: Vec<Held>,
+    /// Set when held decisions were not recorded as they were: the step in hand is no longer the one that is due.
+    pub behind: bool,
 }
 
 /// A scan and what was read from it.
@@ -125,7 +132,16 @@ impl Work {
             failure: None,
             already_present: false,
             news: Vec::new(),
+            holds: false,
+            held: Vec::new(),
+            behind: false,
         }
+    }
+
+    /// Lets go of the object's bytes and structure; whoever needs them again reads the source again.
+    pub fn let_go(&mut self) {
+        self.raw = None;
+        self.scan = None;
     }
 
     /// Takes in the next event of the stream.

@@ -35,4 +35,4 @@ pub use merkle::{Frontier, Head, merkle_root};
 pub use sqlite::{Export, Open, SqliteLedger, verify_store};
 pub use tags::{Tag, TagKind, Tagged};
 pub use time::UtcMillis;
-pub use traits::{Appended, Ledger, Log, READ_ENTRIES_MAX, STREAM_ENTRIES_MAX};
+pub use traits::{Appended, Ledger, Link, Log, READ_ENTRIES_MAX, STREAM_ENTRIES_MAX};

@@ -288,3 +288,62 @@ async fn a_higher_object_of_the_same_key_waits_even_if_it_is_ready_first() {
     assert_eq!(outcomes[&1], (Outcome::Delivered, None, false));
     assert_eq!(outcomes[&3], (Outcome::Quarantined, Some("dup_conflict"), false));
 }
+
+/// A ledger in which somebody else has already recorded the first decisions of each chain, as a second worker would.
+struct AnotherWorker(Arc<MemoryLedger>, usize);
+
+#[async_trait::async_trait]
+impl Ledger for AnotherWorker {
+    fn origin(&self) -> &Origin {
+        self.0.origin()
+    }
+
+    async fn load(&self, stream: ledger::StreamKey) -> Result<ledger::Stream, ledger::Error> {
+        self.0.load(stream).await
+    }
+
+    async fn append(
+        &self,
+        tip: &ledger::Tip,
+        decision: &ledger::Decision,
+        at: ledger::UtcMillis,
+        nonce: ledger::Nonce,
+    ) -> Result<ledger::Appended, ledger::Error> {
+        self.0.append(tip, decision, at, nonce).await
+    }
+
+    async fn append_chain(
+        &self,
+        tip: &ledger::Tip,
+        links: &[ledger::Link],
+    ) -> Vec<Result<ledger::Appended, ledger::Error>> {
+        if links.len() > 1 {
+            let theirs = links.iter().take(self.1).cloned();
+            let theirs: Vec<_> = theirs.map(|link| ledger::Link { nonce: ledger::Nonce([9; 16]), ..link }).collect();
+            self.0.append_chain(tip, &theirs).await;
+        }
+        self.0.append_chain(tip, links).await
+    }
+}
+
+#[tokio::test]
+async fn what_another_worker_recorded_first_stands_and_the_rest_goes_on_from_there() {
+    let reference = Bench::new();
+    reference.run_clean().await;
+    let (visible, streams) = reference.state().await;
+    for theirs in 1..=3 {
+        let bench = Bench::new();
+        let ledger = Arc::new(AnotherWorker(bench.ledger.clone(), theirs));
+        let (summary, reports) = bench.run(ledger, Arc::new(bench.objects()), &[]).await;
+        assert!(summary.stopped_by.is_none() && summary.pending == 0, "{theirs}: {summary:?}");
+        let found = bench.state().await;
+        assert_eq!(found.0, visible, "{theirs} first");
+        let sorted = |streams: &BTreeMap<String, Vec<String>>| {
+            let mut types: Vec<_> = streams.values().cloned().collect();
+            types.sort();
+            types
+        };
+        assert_eq!(sorted(&found.1), sorted(&streams), "{theirs} first");
+        assert_eq!(outcomes(&reports)[&1], (Outcome::Delivered, None, false));
+    }
+}

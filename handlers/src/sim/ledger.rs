@@ -6,24 +6,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use futures::FutureExt;
 use ledger::{
-    Appended, Decision, Error, Ledger, LogEntry, MemoryLedger, Nonce, Origin, Stream, StreamKey, Tip, UtcMillis,
+    Appended, Decision, Error, Ledger, Link, LogEntry, MemoryLedger, Nonce, Origin, Stream, StreamKey, Tip, UtcMillis,
 };
 
 use super::world::{Effect, Fate, World, about};
 
+type Answers = Vec<Result<Appended, Error>>;
+
+/// Decisions of one stream that wait to be committed together.
 struct Job {
     ticket: u64,
     tip: Tip,
-    decision: Decision,
-    at: UtcMillis,
-    nonce: Nonce,
+    links: Vec<Link>,
 }
 
 #[derive(Default)]
 struct Queue {
     tickets: u64,
     waiting: VecDeque<Job>,
-    done: HashMap<u64, Result<Appended, Error>>,
+    done: HashMap<u64, Answers>,
 }
 
 /// The connection of one life of the process to a ledger that outlives it.
@@ -42,11 +43,11 @@ impl SimLedger {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enqueue(&self, tip: &Tip, decision: &Decision, at: UtcMillis, nonce: Nonce) -> u64 {
+    fn enqueue(&self, tip: &Tip, links: &[Link]) -> u64 {
         let mut queue = self.queue();
         queue.tickets += 1;
         let ticket = queue.tickets;
-        queue.waiting.push_back(Job { ticket, tip: *tip, decision: decision.clone(), at, nonce });
+        queue.waiting.push_back(Job { ticket, tip: *tip, links: links.to_vec() });
         ticket
     }
 
@@ -55,12 +56,12 @@ impl SimLedger {
         let mut queue = self.queue();
         while queue.waiting.front().is_some_and(|job| job.ticket <= up_to) {
             let Some(job) = queue.waiting.pop_front() else { return };
-            let done = self.durable.append(&job.tip, &job.decision, job.at, job.nonce).now_or_never();
+            let done = self.durable.append_chain(&job.tip, &job.links).now_or_never();
             queue.done.insert(job.ticket, done.expect("a ledger in memory answers at once"));
         }
     }
 
-    fn done(&self, ticket: u64) -> Result<Appended, Error> {
+    fn done(&self, ticket: u64) -> Answers {
         self.queue().done.remove(&ticket).expect("a flushed append has an answer")
     }
 
@@ -70,6 +71,49 @@ impl SimLedger {
             (_, 1) => Error::Unavailable { source: Some("simulated".into()) },
             _ => Error::DiskFull { source: "simulated".into() },
         }
+    }
+
+    async fn chain(&self, tip: &Tip, links: &[Link]) -> Answers {
+        // Without a wait: the first poll decides the order (the port's promise).
+        let fate = self.world.fate("ledger append", about(&tip.stream().0));
+        // A store need not take a chain as one: where it goes wrong, the first few may stand.
+        let kept = match fate {
+            Fate::Dead => return self.world.never().await,
+            Fate::Fail(Effect::NotKept) | Fate::Crash(_, Effect::NotKept) => self.world.below(links.len()),
+            Fate::Fail(Effect::Kept) => 1 + self.world.below(links.len()),
+            _ => links.len(),
+        };
+        let ticket = self.enqueue(tip, &links[..kept]);
+        if let Fate::Crash(crash, effect) = fate {
+            // What came before in the queue may be committed or not; this one as told, and never without those before.
+            if effect == Effect::Kept || self.world.below(2) == 0 {
+                self.flush(ticket);
+            }
+            self.world.die(crash);
+            return self.world.never().await;
+        }
+        self.world.pause().await;
+        if self.world.is_dead() {
+            return self.world.never().await;
+        }
+        if let Fate::Fail(effect) = fate {
+            let told = effect == Effect::NotKept || self.world.below(2) == 0;
+            // Committed now, or by whoever flushes next: no answer says nothing about when. What is told is committed.
+            let mut answers = Vec::new();
+            if told {
+                self.flush(ticket);
+                answers = self.done(ticket);
+                answers.truncate(if effect == Effect::Kept { kept - 1 } else { kept });
+            }
+            if answers.last().is_none_or(|answer| matches!(answer, Ok(Appended::New(_)))) {
+                answers.push(Err(self.refusal(effect)));
+            }
+            return answers;
+        }
+        self.flush(ticket);
+        let done = self.done(ticket);
+        self.world.pause().await;
+        done
     }
 }
 
@@ -109,41 +153,11 @@ impl Ledger for SimLedger {
     }
 
     async fn append(&self, tip: &Tip, decision: &Decision, at: UtcMillis, nonce: Nonce) -> Result<Appended, Error> {
-        // Without a wait: the first poll decides the order (the port's promise).
-        let fate = self.world.fate("ledger append", about(&tip.stream().0));
-        if fate == Fate::Dead {
-            return self.world.never().await;
-        }
-        if fate == Fate::Fail(Effect::NotKept) {
-            self.world.pause().await;
-            return Err(self.refusal(Effect::NotKept));
-        }
-        let ticket = self.enqueue(tip, decision, at, nonce);
-        if let Fate::Crash(crash, effect) = fate {
-            // What came before in the queue may be committed or not; this one as told, and never without those before.
-            let before = self.world.below(2) == 0;
-            match effect {
-                Effect::Kept => self.flush(ticket),
-                Effect::NotKept if before => self.flush(ticket - 1),
-                Effect::NotKept => {}
-            }
-            self.world.die(crash);
-            return self.world.never().await;
-        }
-        self.world.pause().await;
-        if self.world.is_dead() {
-            return self.world.never().await;
-        }
-        if fate == Fate::Fail(Effect::Kept) {
-            // Committed now, or by whoever flushes next: no answer says nothing about when.
-            if self.world.below(2) == 0 {
-                self.flush(ticket);
-            }
-            return Err(self.refusal(Effect::Kept));
-        }
-        self.flush(ticket);
-        let done = self.done(ticket);
-        self.world.pause().await;
-        done
+        let mut answers = self.chain(tip, &[Link { decision: decision.clone(), at, nonce }]).await;
+        answers.pop().expect("one decision has one answer")
+    }
+
+    async fn append_chain(&self, tip: &Tip, links: &[Link]) -> Vec<Result<Appended, Error>> {
+        self.chain(tip, links).await
     }
 }

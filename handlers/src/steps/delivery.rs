@@ -5,7 +5,7 @@ use domain::upload::{Command, Output};
 use domain::{Reason, Rejection};
 
 use super::{Turn, deidentification};
-use crate::commit::commit;
+use crate::commit::{commit, settle};
 use crate::error::{Error, Result};
 use crate::pipeline::{Pipeline, Work};
 use crate::ports::objects::{Digest, OutputKey, Published, StageToken};
@@ -19,6 +19,8 @@ pub async fn run(pipeline: &Pipeline, work: &mut Work, turn: Turn<'_>) -> Result
     let key = OutputKey::parse(output.key.as_str())
         .ok_or_else(|| Error::broken("output_key", "read the key of an output"))?;
     turn.turnstile.identify(turn.place, &key);
+    // Only what is recorded may become visible.
+    settle(pipeline, work).await?;
     if !turn.turnstile.pass(turn.place).await {
         // The run stops while a lower object with this key has no end: the next run decides between them.
         return Ok(());

@@ -18,8 +18,8 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use crate::{
-    Appended, Decision, Error, Head, Ledger, Log, LogEntry, Nonce, Origin, Prepared, Stream, StreamKey, Tag, Tagged,
-    Tip, UtcMillis,
+    Appended, Decision, Error, Head, Ledger, Link, Log, LogEntry, Nonce, Origin, Prepared, Stream, StreamKey, Tag,
+    Tagged, Tip, UtcMillis,
 };
 use committer::Committer;
 pub use export::Export;
@@ -90,6 +90,34 @@ impl Ledger for SqliteLedger {
     async fn append(&self, tip: &Tip, decision: &Decision, at: UtcMillis, nonce: Nonce) -> Result<Appended, Error> {
         let prepared = Prepared::new(&self.origin, tip, decision, at, nonce)?;
         self.committer.commit(*tip, prepared).await
+    }
+
+    async fn append_chain(&self, tip: &Tip, links: &[Link]) -> Vec<Result<Appended, Error>> {
+        let (mut tip, mut queued, mut answers) = (*tip, Vec::with_capacity(links.len()), Vec::new());
+        let mut refused = None;
+        for link in links {
+            match Prepared::new(&self.origin, &tip, &link.decision, link.at, link.nonce) {
+                Ok(prepared) => {
+                    let on = std::mem::replace(&mut tip, prepared.tip());
+                    queued.push(self.committer.queue(on, prepared));
+                }
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+        }
+        // All are queued before the first is waited for, so that one commit takes them together.
+        for waiting in queued {
+            let answer = waiting.answer().await;
+            let new = matches!(answer, Ok(Appended::New(_)));
+            answers.push(answer);
+            if !new {
+                return answers;
+            }
+        }
+        answers.extend(refused.map(Err));
+        answers
     }
 }
 
