@@ -19,6 +19,8 @@ const SLICES: u32 = 46;
 const KILLS: usize = 12;
 /// Kills of one store before it may come to its end.
 const KILLS_OF_A_STORE_MAX: u64 = 9;
+/// No run of so many objects is shorter.
+const SPREAD_US_MIN: u64 = 20_000;
 /// From the restart until everything that was begun has ended.
 const RECOVERY_MAX: Duration = Duration::from_secs(5);
 
@@ -114,6 +116,8 @@ fn killed_again_and_again_it_ends_as_if_nobody_had_disturbed_it() {
     let delivered = right.items.values().filter(|(outcome, _, _)| outcome == "delivered").count();
     assert_eq!(delivered, SLICES as usize + 6, "{:?}", right.items);
     let (mut kills, mut stores, mut slowest) = (0, 0, Duration::ZERO);
+    // Moments are drawn from the time that a run takes here and now: a machine is busier at one time than at another.
+    let mut spread = u64::try_from(took.as_micros()).expect("a short run");
     // Bounded: of moments spread over a whole run nearly all fall into it; ten times as many starts are a failure.
     while kills < kills_min {
         assert!(stores < kills_min * 10, "of {stores} stores only {kills} runs were killed in the middle");
@@ -121,12 +125,13 @@ fn killed_again_and_again_it_ends_as_if_nobody_had_disturbed_it() {
         let place = with_keys_of(place_with(&objects), &undisturbed);
         let mut moments = Vec::new();
         for _ in 0..1 + random.below(KILLS_OF_A_STORE_MAX) {
-            let micros = u64::try_from(took.as_micros()).expect("a short run");
-            let moment = Duration::from_micros(random.below(micros * 11 / 10));
+            let moment = Duration::from_micros(random.below(spread));
             moments.push(moment);
             if !killed_after(&place, moment) {
+                spread = (spread * 3 / 4).max(SPREAD_US_MIN);
                 break;
             }
+            spread += spread / 16;
             kills += 1;
         }
         let (end, recovery) = end_of(&place);
