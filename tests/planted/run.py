@@ -133,7 +133,7 @@ def write(rows):
         "# Planted bugs",
         "",
         "Each bug is planted alone in a copy of the code, and the test beside it must turn red: `./test section planted-long`",
-        "(an hour; part of `./test full`), or `tests/planted/run.py NAME` for one. `./test` checks that each can still be",
+        "(about ten minutes; part of `./test full`), or `tests/planted/run.py NAME` for one. `./test` checks that each can still be",
         "planted. The table is written by `tests/planted/run.py --write`.",
         "",
         "| patch in `tests/planted` | what goes wrong | caught by | result |",
