@@ -17,7 +17,7 @@ pub(crate) struct Advice {
 const SAME: &str = "run the same command again; what was recorded stays valid";
 const OURS: &str = "run `medimg verify`; if that finds nothing, report this code: it is a mistake of the program";
 const STOP: &str = "stop using the store, run `medimg verify`, and restore the last backup beside it to compare";
-const SOURCE: &str = "look at the file; when it can be read again, run process on it again";
+const SOURCE: &str = "look at the file; when it can be read again, run the same command again";
 
 #[rustfmt::skip]
 static TABLE: &[Advice] = &[
@@ -31,6 +31,8 @@ static TABLE: &[Advice] = &[
     advice("stages_left", Exit::TryAgain, "run `medimg verify`, then remove what lies in the store's staging/ and run the same command"),
     advice("ledger_contended", Exit::TryAgain, SAME),
     advice("entries_behind", Exit::TryAgain, SAME),
+    advice("views_io", Exit::TryAgain, SAME),
+    advice("consumer_contended", Exit::TryAgain, SAME),
     advice("ledger_conflict", Exit::TryAgain, SAME),
     advice("ledger_unknown", Exit::TryAgain, SAME),
     advice("ledger_unavailable", Exit::TryAgain, "wait until no other process holds the store, then run the same command"),
@@ -46,6 +48,8 @@ static TABLE: &[Advice] = &[
     advice("ledger_missing", Exit::Usage, "run `medimg process PATH` first, or name the store with --store"),
     advice("ledger_exists", Exit::TryAgain, SAME),
     advice("ledger_schema_version", Exit::Usage, "use the version of medimg that wrote the store"),
+    advice("note_form", Exit::Usage, "give a reason of 1 to 2,000 characters"),
+    advice("note_differs", Exit::Integrity, OURS),
     // Nothing was found.
     advice("study_unknown", Exit::SomeFailed, "give the original UID, the new UID, or the short name that process printed"),
     advice("stream_unknown", Exit::SomeFailed, "give the stream as process printed it: 32 hex digits; and the store it was processed in"),
@@ -55,6 +59,11 @@ static TABLE: &[Advice] = &[
     advice("key_damaged", Exit::Integrity, "restore the file from the backup of the keys"),
     advice("key_other", Exit::Integrity, "restore the store's own keys/ from the backup of the keys"),
     advice("ledger_damaged", Exit::Integrity, STOP),
+    advice("ledger_gap", Exit::Integrity, STOP),
+    advice("consumer_ahead", Exit::Integrity, "the ledger is older than what was read of it: if it was restored, run `medimg views rebuild`"),
+    advice("consumer_other_log", Exit::Integrity, "this is not the ledger that was read before: if it was restored, run `medimg views rebuild`"),
+    advice("views_damaged", Exit::Integrity, "run `medimg views rebuild`; nothing is lost, the views are made of the ledger"),
+    advice("views_differ", Exit::Integrity, "run `medimg verify`, then `medimg views rebuild`, and ask again"),
     advice("ledger_gone", Exit::Integrity, "restore the last backup of ledger.sqlite; a new ledger would hide what was recorded"),
     advice("ledger_not_a_ledger", Exit::Integrity, "correct --store; if this was a ledger, restore the last backup"),
     advice("ledger_invalid", Exit::Integrity, OURS),
@@ -70,10 +79,19 @@ static TABLE: &[Advice] = &[
     advice("output_differs", Exit::Integrity, OURS),
     advice("profile_damaged", Exit::Integrity, "install the program again: its tables are not whole"),
     // One source; told in reports.
-    advice("source_gone", Exit::SomeFailed, "put the file back, then run process on it again"),
-    advice("source_unreadable", Exit::SomeFailed, "let the user of this program read the file, then run process on it again"),
-    advice("source_changed", Exit::SomeFailed, "wait until nothing writes to the file, then run process on it again"),
+    advice("source_gone", Exit::SomeFailed, "put the file back, then run the same command again"),
+    advice("source_unreadable", Exit::SomeFailed, "let the user of this program read the file, then run the same command again"),
+    advice("source_changed", Exit::SomeFailed, "put the file back as it was, or run process on the new one once nothing writes to it"),
     advice("source_io", Exit::SomeFailed, SOURCE),
+    // One stream of a replay.
+    advice("already_done", Exit::Well, "nothing; to do it again all the same, name a step: --step deidentification"),
+    advice("already_pending", Exit::Well, "nothing; the next run goes on with it"),
+    advice("done_in_this_run", Exit::Well, "nothing; this replay has done it"),
+    advice("not_meant", Exit::Well, "nothing; it is none of those that were asked for"),
+    advice("still_quarantined", Exit::SomeFailed, "if the cause is gone, name a step: --step ingestion; pixels: --accept-pixels"),
+    advice("step_not_reached", Exit::SomeFailed, "name an earlier step, or none: then work begins where it ended"),
+    advice("profile_differs", Exit::SomeFailed, "say that you mean the profile in force: --profile basic or --accept-pixels"),
+    advice("selection_too_large", Exit::Usage, "name a shorter span with --from and --to"),
     // Mistakes of ours.
     advice("task_panicked", Exit::Integrity, OURS),
     advice("rule_panicked", Exit::Integrity, OURS),
@@ -119,6 +137,11 @@ mod tests {
         "user_version",
         "application_id",
         "page_size",
+        "first_leaf",
+        "secure_delete",
+        // Commands, as decision ids spell them.
+        "request_replay",
+        "complete_replay",
     ];
 
     fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

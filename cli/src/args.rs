@@ -46,6 +46,11 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// Returns the folder that --store names.
+    pub(crate) fn store_flag(&self) -> Option<PathBuf> {
+        self.store.clone()
+    }
+
     /// Returns the folder of the store.
     pub(crate) fn store(&self) -> PathBuf {
         let named = self.store.clone().or_else(|| std::env::var_os(STORE_VARIABLE).map(PathBuf::from));

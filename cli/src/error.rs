@@ -2,6 +2,8 @@
 
 use std::io;
 
+use domain::Rejection;
+
 use crate::advice;
 use crate::exit::Exit;
 
@@ -107,9 +109,26 @@ pub(crate) enum Error {
         /// Why not, as the reader of events says it.
         code: &'static str,
     },
-    /// The stream of `--object` is not 32 hex digits.
-    #[error("the stream named by --object was read: it is not 32 hex digits")]
+    /// The stream of `--stream` is not 32 hex digits.
+    #[error("the stream named by --stream was read: it is not 32 hex digits")]
     StreamForm,
+    /// Values were asked for where a person does not read along.
+    #[error("values of an object were asked for, and standard output is no terminal")]
+    ValuesNeedTerminal,
+    /// What was typed is no attribute.
+    #[error("an attribute was looked up: it is no keyword of PS3.6 and no number of eight hex digits")]
+    TagUnknown {
+        /// The keyword that comes nearest.
+        near: Option<&'static str>,
+    },
+    /// An object that was named is none that can be read.
+    #[error("{which} was scanned: {rejection}")]
+    Object {
+        /// Which of the objects.
+        which: &'static str,
+        /// Why not.
+        rejection: Rejection,
+    },
     /// An entry holds events that this program cannot read.
     #[error("entry {seq} of stream {stream} was read: {code}")]
     Entry {
@@ -162,6 +181,9 @@ impl Error {
             Self::Events { .. } => "events_unreadable",
             Self::StreamForm => "stream_form",
             Self::Entry { .. } => "entry_unreadable",
+            Self::ValuesNeedTerminal => "values_need_terminal",
+            Self::TagUnknown { .. } => "tag_unknown",
+            Self::Object { .. } => "object_refused",
             Self::Unsound { .. } => "ledger_unsound",
             Self::DemoStore => "demo_store",
             Self::Usage { .. } => "usage",
@@ -200,7 +222,7 @@ impl Error {
             Self::Stopped { code, .. } => advice::on(code).next.to_owned(),
             Self::Interrupted { .. } => "run the same command; it goes on where it stopped".to_owned(),
             Self::Waiting { .. } => "switch the rules on and run the same command, or put the events by hand: \
-                `medimg history --all --json | medimg bus put -`"
+                `medimg history --type object.received --limit 1000000 --json | medimg bus put -`"
                 .to_owned(),
             Self::Read { .. } => {
                 "name a file that the user of this program may read, or - for standard input".to_owned()
@@ -209,6 +231,14 @@ impl Error {
                 "give one event, an array of them, or the lines of `medimg history --json`".to_owned()
             }
             Self::StreamForm => "give the stream as `medimg process --json` prints it".to_owned(),
+            Self::ValuesNeedTerminal => {
+                "leave out --show-values and --json, or run it on a terminal: values may name a patient".to_owned()
+            }
+            Self::TagUnknown { near: Some(near) } => format!("did you mean `{near}`?"),
+            Self::TagUnknown { near: None } => {
+                "give a keyword such as PatientName, or a number such as 00100010".to_owned()
+            }
+            Self::Object { .. } => "name a DICOM object that is whole".to_owned(),
             Self::Entry { .. } => "use the version of medimg that wrote the entry; run `medimg verify`".to_owned(),
             Self::Unsound { .. } => {
                 "stop using the store, keep a copy of it as it is, and compare it with the last backup \
@@ -232,7 +262,10 @@ impl Error {
             | Self::DemoStore
             | Self::Read { .. }
             | Self::Events { .. }
+            | Self::ValuesNeedTerminal
+            | Self::TagUnknown { .. }
             | Self::StreamForm => Exit::Usage,
+            Self::Object { .. } => Exit::SomeFailed,
             Self::Entry { .. } | Self::Unsound { .. } => Exit::Integrity,
             Self::Write { cause, .. } if is_there(cause) => Exit::Usage,
             Self::Write { .. } | Self::Interrupted { .. } | Self::Waiting { .. } | Self::Threads { .. } => {

@@ -10,7 +10,9 @@ mod exit;
 mod logs;
 mod output;
 mod person;
+mod remedy;
 mod run;
+mod times;
 mod ui;
 
 use std::panic::PanicHookInfo;
@@ -46,7 +48,8 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<Exit, Error> {
     let output = Output::open(cli.global.json);
-    let mut context = Context { store: cli.global.store(), quiet: cli.global.quiet, output, program: program() };
+    let (store, store_flag) = (cli.global.store(), cli.global.store_flag());
+    let mut context = Context { store, store_flag, quiet: cli.global.quiet, output, program: program() };
     let exit = cli.verb.run(&mut context);
     // What was printed before an error is data too: it goes out first, and the verb's own error counts more.
     let flushed = context.output.flush();

@@ -2,4 +2,7 @@
 //!
 //! Invariant: a view holds what events hold, and so no value of an object.
 
+pub mod explain;
 pub mod history;
+pub mod receipt;
+pub mod why;

@@ -11,6 +11,7 @@ use ledger::{Entry, Ledger, Log, LogEntry, READ_ENTRIES_MAX, StreamKey};
 use crate::acting::{self, Person};
 use crate::commit::ledger_error;
 use crate::error::{Error, Result};
+use crate::replay::StudyStreams;
 use crate::store::Store;
 use crate::surroundings::Surroundings;
 
@@ -68,20 +69,6 @@ pub async fn history(
     Ok(Answer { streams, as_of_size })
 }
 
-/// Records that somebody read the whole history.
-///
-/// # Errors
-/// What the ledger says.
-pub async fn record_reading_all(
-    store: &Store,
-    surroundings: &dyn Surroundings,
-    person: Person,
-    as_of_size: u64,
-) -> Result<()> {
-    let said = HistoryQueried { query: HistoryQuery::All, matched: as_of_size, as_of_size, tags: vec![person.tag()] };
-    acting::record(store.ledger.as_ref(), &store.keys, surroundings, person, None, said.into()).await
-}
-
 /// Returns the present size of the log.
 ///
 /// # Errors
@@ -122,6 +109,20 @@ async fn whole_study(store: &Store, streams: &[StreamKey]) -> Result<(Vec<Vec<En
     Ok((all, newest))
 }
 
+/// Returns the streams of the objects of a study: by its original UID, its new UID or the short name of the new one.
+///
+/// # Errors
+/// `study_unknown`, `study_ambiguous`, and what the ledger says.
+pub async fn streams_of_study(store: &Store, name: &Phi<String>) -> Result<StudyStreams> {
+    let found = streams_of(store, &Question::Study(name.clone())).await?;
+    let (all, about) = whole_study(store, &found.streams).await?;
+    // What people did is about the study too, and is no object of it.
+    let of_object = |entry: &&Entry| entry.header.types.iter().any(|name| name == "imaging.object.received.v1");
+    let firsts = all.iter().filter_map(|entries| entries.first()).filter(of_object);
+    let streams = firsts.map(|entry| StreamId(KeyedHash(entry.header.stream.0))).collect();
+    Ok(StudyStreams { about, streams })
+}
+
 struct Found {
     streams: Vec<StreamKey>,
 }
@@ -149,14 +150,14 @@ fn unknown() -> Error {
 }
 
 /// Every tag under which entries of the study may stand: it may be the original UID or a new one.
-fn tags_of(keys: &Keys, uid: &Phi<String>) -> Vec<Tag> {
+pub(crate) fn tags_of(keys: &Keys, uid: &Phi<String>) -> Vec<Tag> {
     let new = keys.new_study_k_all(uid.expose()).into_iter().map(|hash| Tag { kind: TagKind::NewStudy, hash });
     let original = keys.study_k_all(uid).into_iter().map(|hash| Tag { kind: TagKind::Study, hash });
     new.chain(original).collect()
 }
 
 /// Returns the UID that `name` is, or the new UID whose short name it is.
-fn full_uid(store: &Store, name: &Phi<String>) -> Result<Phi<String>> {
+pub(crate) fn full_uid(store: &Store, name: &Phi<String>) -> Result<Phi<String>> {
     if is_well_formed_uid(name.expose()) {
         return Ok(name.clone());
     }
@@ -176,7 +177,7 @@ fn full_uid(store: &Store, name: &Phi<String>) -> Result<Phi<String>> {
     }
 }
 
-async fn tagged(store: &Store, tag: &Tag, streams: &mut Vec<StreamKey>) -> Result<()> {
+pub(crate) async fn tagged(store: &Store, tag: &Tag, streams: &mut Vec<StreamKey>) -> Result<()> {
     let kind = ledger::TagKind::from_word(tag.kind.word().as_bytes());
     let Some(kind) = kind else { return Ok(()) };
     let tag = ledger::Tag { kind, hash: ledger::IndexHash { version: tag.hash.version, hash: tag.hash.hash.0 } };

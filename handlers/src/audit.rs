@@ -9,6 +9,7 @@ use std::path::Path;
 
 use domain::events::{self, Event, EventData};
 use domain::ids::{KeyedHash, StreamId};
+use domain::study::Study;
 use domain::upload::Upload;
 use ledger::{Header, StreamKey, verify, verify_store};
 
@@ -75,7 +76,9 @@ pub fn audit(root: &Path) -> Result<Audit> {
 enum Kind {
     /// Of an object.
     Upload(Box<Upload>),
-    /// What a person or a sweeper did.
+    /// Of a study as a whole, written by the sweeper.
+    Study(Box<Study>),
+    /// What a person did.
     Act,
 }
 
@@ -129,11 +132,22 @@ impl Fold {
             Kind::Act if events.iter().any(is_of_upload) => {
                 return Err("a step of an object stands in a stream that received none");
             }
+            Kind::Act if events.iter().any(is_of_study) => {
+                return Err("a word about a study as a whole stands in a stream that is not the study's");
+            }
             Kind::Act => {}
+            Kind::Study(study) => {
+                events.iter().try_for_each(|event| study.apply(event)).map_err(|misplaced| misplaced.why)?;
+            }
             Kind::Upload(upload) => step(upload, &events, header)?,
         }
-        let ended = matches!(&kind, Kind::Upload(upload) if upload.ended().is_some());
-        if self.only.is_some() || matches!(&kind, Kind::Upload(_)) && !ended {
+        // A study completed is an end that a late object takes back: it is then folded anew, like a replay.
+        let open = match &kind {
+            Kind::Upload(upload) => upload.ended().is_none(),
+            Kind::Study(study) => study.completed().is_none(),
+            Kind::Act => false,
+        };
+        if self.only.is_some() || open {
             self.open.insert(header.stream, kind);
         }
         Ok(())
@@ -143,6 +157,7 @@ impl Fold {
 fn first(events: &[Event]) -> Kind {
     match events.first().map(|event| &event.data) {
         Some(EventData::ObjectReceived(_)) => Kind::Upload(Box::default()),
+        Some(EventData::StudyCompleted(_) | EventData::StudyReopened(_)) => Kind::Study(Box::default()),
         _ => Kind::Act,
     }
 }
@@ -159,6 +174,10 @@ fn is_of_upload(event: &Event) -> bool {
             | EventData::InstanceDelivered(_)
             | EventData::ProcessingFailed(_)
     )
+}
+
+fn is_of_study(event: &Event) -> bool {
+    matches!(event.data, EventData::StudyCompleted(_) | EventData::StudyReopened(_))
 }
 
 fn step(upload: &mut Upload, events: &[Event], header: &Header) -> std::result::Result<(), &'static str> {

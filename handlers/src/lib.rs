@@ -8,19 +8,27 @@ pub mod audit;
 pub mod buffers;
 pub mod bus;
 pub mod commit;
+pub mod compare;
+pub mod consumer;
 pub mod error;
+pub mod follow;
 pub mod keys;
+pub mod notes;
 pub mod objects;
 pub mod pipeline;
 pub mod ports;
 pub mod pump;
 pub mod reading;
+pub mod replay;
 pub mod runner;
+pub mod search;
 #[cfg(test)]
 mod sim;
 pub mod sources;
 pub mod steps;
 pub mod store;
 pub mod surroundings;
+pub mod sweeper;
+pub mod views;
 
 pub use error::{Error, Result};

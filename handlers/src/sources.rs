@@ -9,8 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::Phi;
+use domain::events::Digest;
 use domain::ids::{Keys, Location, StreamId};
 use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
@@ -26,8 +28,19 @@ CREATE TABLE IF NOT EXISTS sources (
     ended   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX IF NOT EXISTS sources_open ON sources (id) WHERE ended = 0;
-PRAGMA user_version = 1;
+CREATE TABLE IF NOT EXISTS notes (
+    id   BLOB PRIMARY KEY CHECK (length(id) = 16),
+    salt BLOB NOT NULL CHECK (length(salt) = 16),
+    text TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS replays (
+    run   BLOB PRIMARY KEY CHECK (length(run) = 16),
+    asked BLOB NOT NULL CHECK (length(asked) = 32)
+) STRICT;
+PRAGMA user_version = 2;
 ";
+/// The version that [`SCHEMA`] leaves; a file that has it is not written to when it is opened.
+const SCHEMA_VERSION: i64 = 2;
 
 /// Where one object lies, and what was seen when it was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,9 +59,11 @@ pub struct SourceRow {
 #[derive(Debug)]
 pub struct Sources {
     connection: Mutex<Connection>,
+    /// Of a dry run: what would be written is dropped.
+    pub(crate) discards: bool,
 }
 
-fn sql(tried: &'static str) -> impl Fn(rusqlite::Error) -> Error {
+pub(crate) fn sql(tried: &'static str) -> impl Fn(rusqlite::Error) -> Error {
     move |error| {
         let code = match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => "disk_full",
@@ -86,16 +101,30 @@ impl Sources {
         connection.busy_timeout(Duration::from_secs(10)).map_err(&opened)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(&opened)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(&opened)?;
-        connection.execute_batch(SCHEMA).map_err(&opened)?;
-        Ok(Self { connection: Mutex::new(connection) })
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&opened)?;
+        if version < SCHEMA_VERSION {
+            connection.execute_batch(SCHEMA).map_err(&opened)?;
+        }
+        Ok(Self { connection: Mutex::new(connection), discards: false })
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    /// Opens the table for a dry run: it answers, and drops what it is told to keep.
+    ///
+    /// # Errors
+    /// As [`Sources::open`].
+    pub fn open_discarding(path: &Path) -> Result<Self> {
+        Ok(Self { discards: true, ..Self::open(path)? })
+    }
+
+    pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers where objects lie, in this order, durably. Rows that are known already stay as they are.
     pub fn put(&self, rows: &[SourceRow]) -> Result<()> {
+        if self.discards {
+            return Ok(());
+        }
         let failed = sql("remember where objects lie");
         let mut connection = self.connection();
         let transaction = connection.transaction().map_err(&failed)?;
@@ -146,8 +175,48 @@ impl Sources {
         rows.map(|row| row.map(|bytes| StreamId(domain::ids::KeyedHash(bytes))).map_err(&failed)).collect()
     }
 
+    /// Returns the place of a stream in the order of receipt; none if its row is gone.
+    pub fn order(&self, stream: StreamId) -> Result<Option<i64>> {
+        let failed = sql("look up when an object was received");
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached("SELECT id FROM sources WHERE stream = ?1").map_err(&failed)?;
+        statement.query_row([stream.0.0], |row| row.get(0)).optional().map_err(&failed)
+    }
+
+    /// Notes that a replay began, so that the same request goes on with it. A hint, never truth: the ledger decides.
+    pub fn begin_replay(&self, run: Uuid, asked: Digest) -> Result<()> {
+        if self.discards {
+            return Ok(());
+        }
+        let insert = "INSERT INTO replays (run, asked) VALUES (?1, ?2) ON CONFLICT (run) DO NOTHING";
+        let done = self.connection().execute(insert, params![run.as_bytes(), asked.0]);
+        done.map(drop).map_err(sql("note that a replay began"))
+    }
+
+    /// Returns the replays of this request that have not ended, newest first; at most 16.
+    pub fn open_replays(&self, asked: Digest) -> Result<Vec<Uuid>> {
+        let failed = sql("look up an unfinished replay");
+        let connection = self.connection();
+        let query = "SELECT run FROM replays WHERE asked = ?1 ORDER BY run DESC LIMIT 16";
+        let mut statement = connection.prepare_cached(query).map_err(&failed)?;
+        let rows = statement.query_map([asked.0], |row| row.get::<_, [u8; 16]>(0)).map_err(&failed)?;
+        rows.map(|row| row.map(Uuid::from_bytes).map_err(&failed)).collect()
+    }
+
+    /// Notes that a replay ended.
+    pub fn end_replay(&self, run: Uuid) -> Result<()> {
+        if self.discards {
+            return Ok(());
+        }
+        let done = self.connection().execute("DELETE FROM replays WHERE run = ?1", params![run.as_bytes()]);
+        done.map(drop).map_err(sql("note that a replay ended"))
+    }
+
     /// Notes that streams ended, so that the next start need not look at them. A hint, never truth: the ledger decides.
     pub fn set_ended(&self, streams: &[StreamId], ended: bool) -> Result<()> {
+        if self.discards {
+            return Ok(());
+        }
         let failed = sql("note which streams ended");
         let mut connection = self.connection();
         let transaction = connection.transaction().map_err(&failed)?;
@@ -207,6 +276,39 @@ mod tests {
         let altered = SourceRow { location: row("/other").location, ..row("/a") };
         sources.put(std::slice::from_ref(&altered)).expect("put");
         assert_eq!(sources.get(altered.stream, &keys()).expect_err("refused").code(), "source_mismatch");
+    }
+
+    #[test]
+    fn a_replay_is_remembered_by_what_was_asked_until_it_ends() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let sources = Sources::open(&folder.path().join("sources.sqlite")).expect("open");
+        let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        for run in [first, first, second] {
+            sources.begin_replay(run, Digest([7; 32])).expect("begin");
+        }
+        assert_eq!(sources.open_replays(Digest([7; 32])).expect("look"), [second, first]);
+        assert!(sources.open_replays(Digest([8; 32])).expect("look").is_empty());
+        sources.end_replay(second).expect("end");
+        assert_eq!(sources.open_replays(Digest([7; 32])).expect("look"), [first]);
+    }
+
+    #[test]
+    fn a_dry_run_reads_and_leaves_every_byte_as_it_was() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("sources.sqlite");
+        let rows = [row("/z"), row("/a")];
+        Sources::open(&path).expect("open").put(&rows[..1]).expect("put");
+        let before = fs::read(&path).expect("read");
+        let dry = Sources::open_discarding(&path).expect("open");
+        dry.put(&rows[1..]).expect("dropped");
+        dry.set_ended(&[rows[0].stream], true).expect("dropped");
+        dry.begin_replay(Uuid::from_u128(1), Digest([7; 32])).expect("dropped");
+        dry.keep_note(Uuid::from_u128(1), &Phi::new("why".into()), [1; 16]).expect("dropped");
+        dry.erase_notes(&[Uuid::from_u128(1)]).expect("dropped");
+        assert_eq!(dry.open_streams(10).expect("list"), [rows[0].stream]);
+        assert_eq!(dry.note(Uuid::from_u128(1)).expect("look"), None);
+        drop(dry);
+        assert!(fs::read(&path).expect("read") == before, "a byte was changed");
     }
 
     #[test]

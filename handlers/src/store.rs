@@ -12,6 +12,7 @@ use ledger::{Ledger, Open, Origin, SqliteLedger};
 use crate::commit::ledger_error;
 use crate::error::{Error, Result};
 use crate::objects::folder::FolderObjects;
+use crate::replay::dry::{DryLedger, DryObjects};
 use crate::sources::Sources;
 use crate::surroundings::Surroundings;
 use crate::{keys, pipeline};
@@ -102,6 +103,11 @@ impl Store {
     /// Returns the folder of processed objects.
     pub fn processed(&self) -> PathBuf {
         self.root.join("processed")
+    }
+
+    /// Returns the path of the views, which need not be there.
+    pub fn views_path(&self) -> PathBuf {
+        self.root.join("views.sqlite")
     }
 
     /// Returns the ports as a pipeline wants them.
@@ -230,7 +236,7 @@ pub fn pipeline(
     limits: domain::dicom::limits::Limits,
     surroundings: Arc<dyn Surroundings>,
 ) -> Result<pipeline::Pipeline> {
-    pipeline::Pipeline::new(
+    let pipeline = pipeline::Pipeline::new(
         store.ledger_port(),
         Arc::clone(&store.objects) as Arc<dyn crate::ports::objects::Objects>,
         Arc::clone(&store.sources) as Arc<dyn crate::ports::sources::SourceTable>,
@@ -238,7 +244,31 @@ pub fn pipeline(
         profile,
         limits,
         surroundings,
-    )
+    )?;
+    Ok(pipeline.with_copies(store.raw()))
+}
+
+/// Makes the pipeline of a dry run: it reads the store, and what it would write goes into memory.
+///
+/// # Errors
+/// As [`pipeline`], and what opening `sources.sqlite` says.
+pub fn dry_pipeline(
+    store: &Store,
+    profile: domain::dicom::deidentify::Profile,
+    limits: domain::dicom::limits::Limits,
+    surroundings: Arc<dyn Surroundings>,
+) -> Result<pipeline::Pipeline> {
+    let sources = Sources::open_discarding(&store.root.join("sources.sqlite"))?;
+    let pipeline = pipeline::Pipeline::new(
+        Arc::new(DryLedger::new(store.ledger_port())),
+        Arc::new(DryObjects::new(Arc::clone(&store.objects) as Arc<dyn crate::ports::objects::Objects>)),
+        Arc::new(sources),
+        store.keys.clone(),
+        profile,
+        limits,
+        surroundings,
+    )?;
+    Ok(pipeline.with_copies(store.raw()))
 }
 
 #[cfg(test)]

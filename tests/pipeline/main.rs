@@ -5,6 +5,7 @@ mod determinism;
 mod disk;
 mod end_to_end;
 mod faults;
+mod replay;
 mod rules;
 mod tamper;
 mod tidy;

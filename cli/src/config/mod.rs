@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
-pub(crate) use settings::{SETTINGS, Setting, Value, variable};
+pub(crate) use settings::{SETTINGS, Setting, Value, edits, variable};
 
 use crate::error::Error;
 

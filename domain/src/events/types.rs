@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use super::ReadError;
 use super::kinds::{
     HistoryQueried, InstanceDeidentified, InstanceDelivered, InstanceIngested, InstanceQuarantined, InstanceValidated,
-    LedgerHeartbeat, LedgerVerified, ObjectReceived, ProcessingFailed, ReplayCompleted, ReplayRequested, ReviewDecided,
-    StudyCompleted, StudyReopened,
+    LedgerHeartbeat, LedgerVerified, ObjectAccessed, ObjectReceived, ProcessingFailed, ReplayCompleted,
+    ReplayRequested, ReviewDecided, StudyCompleted, StudyReopened,
 };
 use super::words::Tag;
 
@@ -76,6 +76,7 @@ event_types! {
     StudyReopened = "imaging.study.reopened" v 1,
     ReviewDecided = "imaging.review.decided" v 1,
     HistoryQueried = "imaging.history.queried" v 1,
+    ObjectAccessed = "imaging.object.accessed" v 1,
     ReplayRequested = "imaging.replay.requested" v 1,
     ReplayCompleted = "imaging.replay.completed" v 1,
     LedgerVerified = "imaging.ledger.verified" v 1,
@@ -83,7 +84,6 @@ event_types! {
     reserved
     "imaging.download.granted",
     "imaging.link.revoked",
-    "imaging.object.accessed",
     "imaging.report.exported",
     "imaging.activity.examined",
     "imaging.ledger.recovered",
@@ -108,6 +108,7 @@ impl EventData {
             Self::StudyCompleted(said) => &said.tags,
             Self::StudyReopened(said) => &said.tags,
             Self::HistoryQueried(said) => &said.tags,
+            Self::ObjectAccessed(said) => &said.tags,
             Self::LedgerVerified(said) => &said.tags,
             Self::ObjectReceived(_)
             | Self::InstanceDelivered(_)

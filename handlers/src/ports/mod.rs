@@ -2,3 +2,4 @@
 
 pub mod objects;
 pub mod sources;
+pub mod views;

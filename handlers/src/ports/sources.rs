@@ -1,7 +1,10 @@
 //! `SourceTable`: where each object lies, by stream. A port because the simulation must crash between and inside its calls;
 //! the store's implementation is `sources::Sources`.
 
+use domain::Phi;
+use domain::events::Digest;
 use domain::ids::{Keys, StreamId};
+use uuid::Uuid;
 
 use crate::error::Result;
 use crate::sources::{SourceRow, Sources};
@@ -25,6 +28,27 @@ pub trait SourceTable: Send + Sync {
 
     /// Notes whether streams ended, so that the next start need not look at them. A hint, never truth: the ledger decides.
     fn set_ended(&self, streams: &[StreamId], ended: bool) -> Result<()>;
+
+    /// Returns the place of a stream in the order of receipt; none if its row is gone.
+    fn order(&self, stream: StreamId) -> Result<Option<i64>>;
+
+    /// Notes that a replay began, so that the same request goes on with it. A hint, never truth: the ledger decides.
+    fn begin_replay(&self, run: Uuid, asked: Digest) -> Result<()>;
+
+    /// Returns the replays of this request that have not ended, newest first; at most 16.
+    fn open_replays(&self, asked: Digest) -> Result<Vec<Uuid>>;
+
+    /// Notes that a replay ended.
+    fn end_replay(&self, run: Uuid) -> Result<()>;
+
+    /// Keeps the note of a person under an id and returns the digest for the event.
+    fn keep_note(&self, id: Uuid, text: &Phi<String>, salt: [u8; 16]) -> Result<Digest>;
+
+    /// Returns the note kept under an id; none if there is none or it was erased.
+    fn note(&self, id: Uuid) -> Result<Option<Phi<String>>>;
+
+    /// Erases notes with their salts and returns how many there were.
+    fn erase_notes(&self, ids: &[Uuid]) -> Result<u64>;
 }
 
 impl SourceTable for Sources {
@@ -42,5 +66,33 @@ impl SourceTable for Sources {
 
     fn set_ended(&self, streams: &[StreamId], ended: bool) -> Result<()> {
         Self::set_ended(self, streams, ended)
+    }
+
+    fn order(&self, stream: StreamId) -> Result<Option<i64>> {
+        Self::order(self, stream)
+    }
+
+    fn begin_replay(&self, run: Uuid, asked: Digest) -> Result<()> {
+        Self::begin_replay(self, run, asked)
+    }
+
+    fn open_replays(&self, asked: Digest) -> Result<Vec<Uuid>> {
+        Self::open_replays(self, asked)
+    }
+
+    fn end_replay(&self, run: Uuid) -> Result<()> {
+        Self::end_replay(self, run)
+    }
+
+    fn keep_note(&self, id: Uuid, text: &Phi<String>, salt: [u8; 16]) -> Result<Digest> {
+        Self::keep_note(self, id, text, salt)
+    }
+
+    fn note(&self, id: Uuid) -> Result<Option<Phi<String>>> {
+        Self::note(self, id)
+    }
+
+    fn erase_notes(&self, ids: &[Uuid]) -> Result<u64> {
+        Self::erase_notes(self, ids)
     }
 }

@@ -252,6 +252,8 @@ impl Simulation {
                 run: RunId::parse(&format!("replay-{number}")).expect("a run id"),
                 profile_digest: None,
                 reason_given: true,
+                streams: None,
+                note_digest: None,
                 tags: Vec::new(),
             };
             commit(&pipeline, &mut work, &Command::RequestReplay(said)).await?;

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use domain::Phi;
+use domain::events::Digest;
 use domain::ids::{Keys, StreamId};
+use uuid::Uuid;
 
 use super::world::{Effect, Fate, World, about};
 use crate::error::{Error, Result};
@@ -93,5 +96,36 @@ impl SourceTable for SimSources {
                 }
             }
         })
+    }
+
+    fn order(&self, stream: StreamId) -> Result<Option<i64>> {
+        let place = self.all().iter().position(|(found, _)| *found == stream);
+        Ok(place.and_then(|place| i64::try_from(place).ok()))
+    }
+
+    // A simulated replay is asked for in the object's own stream: it has no run of a person and no note.
+
+    fn begin_replay(&self, _run: Uuid, _asked: Digest) -> Result<()> {
+        Err(lost())
+    }
+
+    fn open_replays(&self, _asked: Digest) -> Result<Vec<Uuid>> {
+        Err(lost())
+    }
+
+    fn end_replay(&self, _run: Uuid) -> Result<()> {
+        Err(lost())
+    }
+
+    fn keep_note(&self, _id: Uuid, _text: &Phi<String>, _salt: [u8; 16]) -> Result<Digest> {
+        Err(lost())
+    }
+
+    fn note(&self, _id: Uuid) -> Result<Option<Phi<String>>> {
+        Err(lost())
+    }
+
+    fn erase_notes(&self, _ids: &[Uuid]) -> Result<u64> {
+        Err(lost())
     }
 }

@@ -200,6 +200,7 @@ impl<'a> Walk<'a> {
         }
         Ok(Plan {
             emit,
+            numbers: self.identifiers.numbers(),
             receipt: self.book.finish(),
             new_study_instance_uid,
             new_series_instance_uid,
