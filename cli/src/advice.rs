@@ -29,7 +29,6 @@ static TABLE: &[Advice] = &[
     advice("sources_io", Exit::TryAgain, SAME),
     advice("stage_lost", Exit::TryAgain, "find out what removes files from the store's staging/, then run the same command"),
     advice("stages_left", Exit::TryAgain, "run `medimg verify`, then remove what lies in the store's staging/ and run the same command"),
-    advice("run_stopped", Exit::TryAgain, SAME),
     advice("ledger_contended", Exit::TryAgain, SAME),
     advice("entries_behind", Exit::TryAgain, SAME),
     advice("views_io", Exit::TryAgain, SAME),

@@ -27,6 +27,8 @@ pub mod replay;
 pub mod runner;
 pub mod search;
 pub mod segments;
+#[cfg(test)]
+mod sim;
 pub mod sources;
 pub mod steps;
 pub mod store;

@@ -22,8 +22,8 @@ use crate::commit::Held;
 use crate::error::{Error, Result, Scope};
 use crate::objects::folder::FILE_BUCKET;
 use crate::ports::objects::Objects;
+use crate::ports::sources::SourceTable;
 use crate::reading::{self, Sequential};
-use crate::sources::Sources;
 use crate::surroundings::Surroundings;
 
 /// The ports, keys and values that the steps of one pipeline share.
@@ -33,7 +33,7 @@ pub struct Pipeline {
     /// Where objects are read, staged and published.
     pub objects: Arc<dyn Objects>,
     /// Where each object lies.
-    pub sources: Arc<Sources>,
+    pub sources: Arc<dyn SourceTable>,
     /// The keys of the store.
     pub keys: Keys,
     /// The de-identification profile in force.
@@ -46,6 +46,8 @@ pub struct Pipeline {
     pub edition: Code,
     /// What one object may cost at most.
     pub limits: Limits,
+    /// Objects up to this many bytes are worked on in memory; larger ones are read again for each purpose.
+    pub in_memory_bytes_max: u64,
     /// Clock and random source.
     pub surroundings: Arc<dyn Surroundings>,
     /// Who started the run, if it was a person: the actor of what only a person may ask for.
@@ -173,7 +175,7 @@ impl Pipeline {
     pub fn new(
         ledger: Arc<dyn Ledger>,
         objects: Arc<dyn Objects>,
-        sources: Arc<Sources>,
+        sources: Arc<dyn SourceTable>,
         keys: Keys,
         profile: Profile,
         limits: Limits,
@@ -193,6 +195,7 @@ impl Pipeline {
             profile_name,
             edition,
             limits,
+            in_memory_bytes_max: reading::IN_MEMORY_MAX,
             surroundings,
             operator: None,
             copies: None,
@@ -285,10 +288,7 @@ impl Pipeline {
     async fn hash_there(&self, work: &mut Work) -> Result<()> {
         let location = self.location(work)?.clone();
         let digest = reading::hash_large(self.objects.open(&location).await?.as_mut()).await?;
-        if work.upload.source().is_none_or(|received| received.sha256 != digest) {
-            return Err(Error::source_changed("read an object again: its bytes are not those that were received"));
-        }
-        Ok(())
+        check_received(work, digest)
     }
 
     /// Makes sure that a small object is in memory and is the one that was received. A large one is checked by the pump.
@@ -307,14 +307,12 @@ impl Pipeline {
     async fn read_there(&self, work: &mut Work) -> Result<()> {
         let location = self.location(work)?.clone();
         let mut source = self.objects.open(&location).await?;
-        if source.size_bytes() > reading::IN_MEMORY_MAX {
+        if source.size_bytes() > self.in_memory_bytes_max {
             work.raw = Some(Raw::AtSource);
             return Ok(());
         }
         let (buffer, digest) = reading::read_small(source.as_mut()).await?;
-        if work.upload.source().is_none_or(|received| received.sha256 != digest) {
-            return Err(Error::source_changed("read an object again: its bytes are not those that were received"));
-        }
+        check_received(work, digest)?;
         work.raw = Some(Raw::Memory(buffer));
         Ok(())
     }
@@ -346,6 +344,13 @@ impl Pipeline {
         let location = self.location(work)?.clone();
         Ok(Sequential::new(self.objects.open(&location).await?, expected, deflated_from, &self.limits))
     }
+}
+
+fn check_received(work: &Work, digest: Digest) -> Result<()> {
+    if work.upload.source().is_none_or(|received| received.sha256 != digest) {
+        return Err(Error::source_changed("read an object again: its bytes are not those that were received"));
+    }
+    Ok(())
 }
 
 /// Whether it is this object's source that cannot be had, and not what every object needs.

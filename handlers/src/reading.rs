@@ -1,6 +1,6 @@
 //! Reading one raw object: hashed whole when it is received, scanned, and read once more front to back for the pump.
 //!
-//! Objects up to [`IN_MEMORY_MAX`] are read once and everything is done on that buffer. Larger ones are read again for each
+//! Objects up to `Pipeline::in_memory_bytes_max` are read once and everything is done on that buffer. Larger ones are read again for each
 //! purpose, in blocks; the pump's pass hashes them again and refuses a source that is not what was received.
 
 use domain::dicom::inflate::{Counter, Inflater};
@@ -16,7 +16,7 @@ use crate::error::{Error, Result, Scope};
 use crate::ports::objects::{Objects, Source};
 use crate::pump::BLOCK;
 
-/// Objects up to this many bytes are worked on in memory.
+/// Objects up to this many bytes are worked on in memory, unless a pipeline says otherwise.
 pub const IN_MEMORY_MAX: u64 = 8 << 20;
 
 /// The error of an object whose place is not known.
@@ -25,7 +25,7 @@ pub fn source_unknown(stream: StreamId) -> Error {
     Error::Transient { scope: Scope::Object, code: "source_unknown", tried, source: None }
 }
 
-/// Reads a whole object of at most [`IN_MEMORY_MAX`] bytes and returns it with its digest.
+/// Reads a whole object that is small enough for memory and returns it with its digest.
 pub async fn read_small(source: &mut dyn Source) -> Result<(Buffer, Digest)> {
     let len = usize::try_from(source.size_bytes()).unwrap_or(usize::MAX);
     let mut buffer = Buffer::with_capacity(len);

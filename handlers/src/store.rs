@@ -289,7 +289,7 @@ pub fn pipeline(
     let pipeline = pipeline::Pipeline::new(
         store.ledger_port(),
         Arc::clone(&store.objects) as Arc<dyn crate::ports::objects::Objects>,
-        Arc::clone(&store.sources),
+        Arc::clone(&store.sources) as Arc<dyn crate::ports::sources::SourceTable>,
         store.keys.clone(),
         profile,
         limits,
@@ -319,4 +319,32 @@ pub fn dry_pipeline(
         surroundings,
     )?;
     Ok(pipeline.with_copies(store.raw()))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Phi;
+    use domain::ids::Location;
+
+    use super::*;
+    use crate::sources::SourceRow;
+    use crate::surroundings::System;
+
+    #[test]
+    fn what_an_unfinished_stream_staged_is_kept_and_the_rest_is_swept() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let root = folder.path().join("store");
+        let store = Store::open(&root, Access::Work, "test", &System).expect("open");
+        let rows = ["/open", "/ended"].map(|path| {
+            let location = Location { bucket: "file".into(), key: Phi::new(path.into()), version: "00".into() };
+            SourceRow { stream: store.keys.object_stream(&location), location, size_bytes: 1, copied: false }
+        });
+        store.sources.put(&rows).expect("put");
+        store.sources.set_ended(&[rows[1].stream], true).expect("end");
+        let staged = rows.each_ref().map(|row| root.join("staging").join(format!("{}-0", row.stream)));
+        staged.iter().for_each(|path| fs::write(path, b"bytes").expect("write"));
+        drop(store);
+        drop(Store::open(&root, Access::Work, "test", &System).expect("open again"));
+        assert_eq!(staged.map(|path| path.exists()), [true, false]);
+    }
 }

@@ -14,7 +14,7 @@ const INTEGRITY: i32 = 3;
 
 /// Claims that the run failed with this code, an exit code of the list, and words on what to do next.
 #[track_caller]
-fn assert_told(run: &Ran, codes: &[&str], exits: &[i32]) -> Value {
+pub(crate) fn assert_told(run: &Ran, codes: &[&str], exits: &[i32]) -> Value {
     let error = run.error();
     let code = error["code"].as_str().expect("an error has a code").to_owned();
     assert!(codes.contains(&code.as_str()), "told as {code}: {error}");
@@ -243,15 +243,15 @@ fn a_backups_disk_that_fills_up_leaves_no_backup_and_the_next_one_is_whole() {
 }
 
 /// A file system in memory, 3 MiB at first; unmounted when the test ends, however it ends.
-struct SmallDisk(std::path::PathBuf);
+pub(crate) struct SmallDisk(std::path::PathBuf);
 
 impl SmallDisk {
-    fn mount(at: &Path) -> Option<Self> {
+    pub(crate) fn mount(at: &Path) -> Option<Self> {
         let done = Command::new("mount").args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"]).arg(at).output();
         done.is_ok_and(|output| output.status.success()).then(|| Self(at.to_owned()))
     }
 
-    fn resize(&self, size: &str) {
+    pub(crate) fn resize(&self, size: &str) {
         let done = Command::new("mount").args(["-o", &format!("remount,size={size}")]).arg(&self.0).status();
         assert!(done.expect("mount").success());
     }

@@ -2,6 +2,7 @@
 
 mod crash;
 mod determinism;
+mod disk;
 mod end_to_end;
 mod faults;
 mod replay;

@@ -36,6 +36,7 @@ pub async fn all<O: Objects, F: Future<Output = O>>(make: impl Fn() -> F) {
     what_was_published_survives_the_discarding_of_its_stage(&make().await).await;
     a_stage_that_is_gone_asks_for_the_bytes_again(&make().await).await;
     a_stage_that_was_not_finished_leaves_nothing(&make().await).await;
+    a_token_never_names_what_was_not_finished(&make().await).await;
     of_many_publishers_of_one_key_exactly_one_wins(&make().await).await;
 }
 
@@ -92,6 +93,17 @@ async fn a_stage_that_was_not_finished_leaves_nothing(objects: &dyn Objects) {
     let mut staging = objects.stage(stream(1)).await.expect("stage");
     staging.write(b"half").await.expect("write");
     drop(staging);
+    assert_eq!(objects.digest(&key(1)).await.expect("digest"), None);
+}
+
+async fn a_token_never_names_what_was_not_finished(objects: &dyn Objects) {
+    let token = stage(objects, 1, b"whole").await;
+    objects.discard(&token).await.expect("discard");
+    let mut again = objects.stage(stream(1)).await.expect("stage");
+    again.write(b"who").await.expect("write");
+    // A process that is killed here drops nothing.
+    std::mem::forget(again);
+    assert_eq!(objects.publish(&token, &key(1), digest_of(b"whole")).await.expect("publish"), None);
     assert_eq!(objects.digest(&key(1)).await.expect("digest"), None);
 }
 

@@ -25,6 +25,9 @@ pub const FILE_BUCKET: &str = "file";
 /// Folders known to exist are remembered up to this many; beyond it the memory is dropped and built anew.
 const KNOWN_FOLDERS_MAX: usize = 4_096;
 
+/// Ends the name of a file that is not whole yet.
+const PART: &str = ".part";
+
 /// Stages of one stream that interrupted runs may have left behind.
 const STAGES_MAX: u32 = 1_000;
 
@@ -101,12 +104,18 @@ impl Objects for FolderObjects {
 
     async fn stage(&self, stream: StreamId) -> Result<Box<dyn Staging>> {
         // Numbered, not drawn at random: the same decision then names the same stage. What an earlier run left behind under
-        // a number may be what its entry names, so it is passed over, never written to.
+        // a number may be what its entry names, so it is passed over, never written to. The number is taken by the name of
+        // the part: a token that an entry names, and whose file was lost, must never name a file that is being written.
         for attempt in 0..STAGES_MAX {
             let name = format!("{stream}-{attempt}");
-            let path = self.staging.join(&name);
-            match OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path) {
-                Ok(file) => return Ok(Box::new(StagedFile { path, name, file, finished: false })),
+            let (whole, part) = (self.staging.join(&name), self.staging.join(format!("{name}{PART}")));
+            match OpenOptions::new().write(true).create_new(true).mode(0o644).open(&part) {
+                Ok(file) => {
+                    let staged = StagedFile { part, whole, name, file, finished: false };
+                    if !staged.whole.exists() {
+                        return Ok(Box::new(staged));
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(Error::store("create a staged object", error)),
             }
@@ -284,7 +293,8 @@ impl Source for FileSource {
 }
 
 struct StagedFile {
-    path: PathBuf,
+    part: PathBuf,
+    whole: PathBuf,
     name: String,
     file: File,
     finished: bool,
@@ -294,7 +304,7 @@ impl Drop for StagedFile {
     fn drop(&mut self) {
         if !self.finished {
             // What was not finished is nobody's; should the removal fail, the next run sweeps it.
-            fs::remove_file(&self.path).ok();
+            fs::remove_file(&self.part).ok();
         }
     }
 }
@@ -306,7 +316,10 @@ impl Staging for StagedFile {
     }
 
     async fn finish(mut self: Box<Self>) -> Result<StageToken> {
-        self.file.sync_all().map_err(|error| Error::store("make a staged object durable", error))?;
+        let failed = |error| Error::store("make a staged object durable", error);
+        self.file.sync_all().map_err(failed)?;
+        // Whoever sees the name sees the whole object, also after a crash: its bytes were durable before.
+        fs::rename(&self.part, &self.whole).map_err(failed)?;
         self.finished = true;
         Ok(StageToken(std::mem::take(&mut self.name)))
     }

@@ -1,4 +1,5 @@
 //! The ports of the handlers: what every implementation must promise. `Ledger` and `Log` stand in the crate `ledger`.
 
 pub mod objects;
+pub mod sources;
 pub mod views;

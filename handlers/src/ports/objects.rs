@@ -117,8 +117,8 @@ pub trait Staging: Send {
 /// Where objects lie.
 ///
 /// Every implementation promises: a staged object is invisible under any output key; `publish` makes it visible whole or
-/// not at all, and never replaces what is there; once it has answered `Now` the object survives a crash; each call may be
-/// repeated after a lost answer and then gives the same answer.
+/// not at all (also where the token of a lost stage is given out again), and never replaces what is there; once it has
+/// answered `Now` the object survives a crash; each call may be repeated after a lost answer and then gives the same answer.
 #[async_trait]
 pub trait Objects: Send + Sync {
     /// Opens a raw object.

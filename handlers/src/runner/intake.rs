@@ -114,7 +114,8 @@ async fn read_all(runner: Runner, mut items: Items, read: mpsc::Sender<JoinHandl
         let shared = &runner.shared;
         let Ok(flight) = shared.flights.clone().acquire_owned().await else { return };
         let size = item.size_bytes;
-        let held = if size > reading::IN_MEMORY_MAX { LARGE_OBJECT_BYTES } else { size.max(SMALL_OBJECT_BYTES) };
+        let held =
+            if size > shared.pipeline.in_memory_bytes_max { LARGE_OBJECT_BYTES } else { size.max(SMALL_OBJECT_BYTES) };
         let held = permits(held.min(shared.limits.in_flight_bytes_max));
         let Ok(bytes) = shared.bytes.clone().acquire_many_owned(held).await else { return };
         let reading = runner.clone();
@@ -236,7 +237,7 @@ impl Runner {
             return Err(Error::source_changed("open a source that was changed since it was judged complete"));
         }
         let size_bytes = source.size_bytes();
-        let (raw, digest) = if size_bytes <= reading::IN_MEMORY_MAX {
+        let (raw, digest) = if size_bytes <= p.in_memory_bytes_max {
             let (buffer, digest) = reading::read_small(source.as_mut()).await?;
             (Raw::Memory(buffer), digest)
         } else {

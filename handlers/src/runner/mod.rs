@@ -234,7 +234,7 @@ impl Runner {
             }
             (Ok(()), Some(opened_by)) => return Some(self.follow(&mut work, opened_by, place, None, false).await),
         };
-        self.shared.turnstile.leave(place);
+        self.let_go(place, &work);
         report
     }
 
@@ -255,11 +255,10 @@ impl Runner {
             }
             _ => Ok(()),
         };
-        // In this order: should the run stop here, a higher object of the same key must not take this one's turn.
         if let Err(error) = end {
             self.stop_by(error);
         }
-        self.shared.turnstile.leave(place);
+        self.let_go(place, work);
         let report = Report::of(work, number, repeated);
         if report.outcome != Outcome::Pending {
             self.note_end(work.stream);
@@ -292,7 +291,6 @@ impl Runner {
             }
             (ready, _) => {
                 self.stop_by(ready.err().unwrap_or_else(|| Error::broken("not_received", "receive an object")));
-                self.shared.turnstile.leave(place);
                 let report = Report::of(&work, Some(number), false);
                 self.shared.observer.ended(&report);
                 report
@@ -316,6 +314,16 @@ impl Runner {
         Ok(())
     }
 
+    /// Lets others pass the object, unless the run stops before the object has ended: then it comes first in the next run,
+    /// and nobody waits for it in this one.
+    fn let_go(&self, place: Place, work: &Work) {
+        if work.upload.ended().is_some() || !self.stops() {
+            self.shared.turnstile.leave(place);
+        } else {
+            self.shared.turnstile.close();
+        }
+    }
+
     fn stops(&self) -> bool {
         self.shared.stopping.load(Ordering::SeqCst)
     }
@@ -328,7 +336,7 @@ impl Runner {
     fn stop_by(&self, error: Error) {
         self.shared.halted.store(true, Ordering::SeqCst);
         self.stop();
-        self.shared.turnstile.stop();
+        self.shared.turnstile.close();
         tracing::error!(code = error.code(), "the run stops");
         let mut stopped_by = self.shared.stopped_by.lock().unwrap_or_else(PoisonError::into_inner);
         stopped_by.get_or_insert(error);

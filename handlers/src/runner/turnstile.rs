@@ -20,7 +20,8 @@ struct State {
     /// The same, the other way round.
     places: HashMap<OutputKey, BTreeSet<Place>>,
     waiting: BTreeMap<Place, oneshot::Sender<()>>,
-    stopped: bool,
+    /// The run stops: whoever would have to wait gives up.
+    closed: bool,
 }
 
 /// Lets objects pass to delivery in order. Holds as many places as there are objects in flight.
@@ -64,24 +65,27 @@ impl Turnstile {
         }
     }
 
-    /// Lets nobody pass any more: an object that had to be let go of without an end may be a lower one of the same key.
-    pub fn stop(&self) {
+    /// Ends all waiting, because the run stops. An object that is let go of without an end keeps its place: were it to
+    /// leave, a higher one with its key would be delivered now, and the lower one conflict in the next run.
+    pub fn close(&self) {
         let mut state = self.state();
-        state.stopped = true;
+        state.closed = true;
         for (_, wake) in std::mem::take(&mut state.waiting) {
             wake.send(()).ok();
         }
     }
 
-    /// Waits until the object may be delivered; `false` if it may not be in this run. Never waits for a higher place, so
-    /// the lowest always passes.
-    #[must_use]
+    /// Waits until the object may be delivered, and returns whether it may: not, if the run stops first. Never waits for a
+    /// higher place, so the lowest always passes.
     pub async fn pass(&self, place: Place) -> bool {
         loop {
             let woken = {
                 let mut state = self.state();
-                if state.stopped || state.may_pass(place) {
-                    return !state.stopped;
+                if state.may_pass(place) {
+                    return true;
+                }
+                if state.closed {
+                    return false;
                 }
                 let (wake, woken) = oneshot::channel();
                 state.waiting.insert(place, wake);
@@ -156,13 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn after_a_stop_nobody_passes_even_when_the_lower_one_leaves() {
+    fn when_the_run_stops_nobody_passes_a_lower_one_that_has_not_ended() {
         let turnstile = Turnstile::default();
-        (0..2).for_each(|place| turnstile.admit(place));
-        turnstile.identify(1, &key(1));
-        turnstile.stop();
-        turnstile.leave(0);
+        (0..3).for_each(|place| turnstile.admit(place));
+        [(0, 7), (1, 7), (2, 8)].into_iter().for_each(|(place, number)| turnstile.identify(place, &key(number)));
+        assert!(turnstile.pass(1).now_or_never().is_none());
+        turnstile.close();
         assert_eq!(turnstile.pass(1).now_or_never(), Some(false));
+        assert_eq!(turnstile.pass(2).now_or_never(), Some(true), "it waits for nobody");
     }
 
     #[tokio::test]
@@ -175,7 +180,7 @@ mod tests {
             let (turnstile, done) = (turnstile.clone(), done.clone());
             tokio::spawn(async move {
                 turnstile.identify(place, &key(u32::try_from(place % 3).expect("small")));
-                assert!(turnstile.pass(place).await);
+                turnstile.pass(place).await;
                 done.send(place).expect("the test listens");
                 turnstile.leave(place);
             });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::workflow::{Move, Step, Try, walk};
+use domain::workflow::{End, Move, Step, Try, walk};
 
 use super::{Runner, is_recorded};
 use crate::commit;
@@ -16,7 +16,7 @@ impl Runner {
     /// # Errors
     /// What stops the run: the stream stays open, and the next run takes it up.
     pub(super) async fn walk(&self, work: &mut Work, start: Step, turn: Turn<'_>) -> Result<()> {
-        let mut attempt = Try::first(start);
+        let (mut attempt, mut further_than) = (Try::first(start), None);
         // Steps of an object in memory take less than a commit of the ledger: their entries go in together, and what the
         // steps made of the object is let go before anybody waits.
         work.holds = matches!(work.raw, Some(Raw::Memory(_)));
@@ -54,6 +54,14 @@ impl Runner {
                     let delay_ms = delay_ms.min(self.shared.limits.retry_delay_ms_max);
                     tokio::time::sleep(Duration::from_millis(delay_ms)).await;
                     attempt = next;
+                }
+                // An entry whose answer was lost came to stand after the stream was read: what was to be recorded is then of
+                // a step that is done, and the work goes on where the stream stands. Bounded: each turn finds it further on.
+                Move::End(End::Failed | End::Quarantined)
+                    if work.upload.next_step().is_some_and(|due| Some(due) > further_than) =>
+                {
+                    further_than = work.upload.next_step();
+                    attempt = Try::first(further_than.unwrap_or(start));
                 }
                 Move::End(end) if is_recorded(end) => return Ok(()),
                 Move::End(_) => return Err(Error::damaged("not_recorded", "record that an object failed", None)),

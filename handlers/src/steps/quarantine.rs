@@ -6,7 +6,7 @@ use domain::upload::Command;
 use super::ingestion;
 use crate::commit::commit;
 use crate::error::{Error, Result};
-use crate::pipeline::{Pipeline, Work};
+use crate::pipeline::{Pipeline, Raw, Work};
 use crate::ports::objects::StageToken;
 
 /// Records `instance.quarantined` for the rejection in hand and forgets an output that was staged.
@@ -14,6 +14,10 @@ pub async fn run(pipeline: &Pipeline, work: &mut Work) -> Result<()> {
     let Some((step, rejection)) = work.failure.as_ref().and_then(|f| Some((f.step, f.rejection.clone()?))) else {
         return Err(Error::broken("no_rejection", "quarantine an object without a rejection"));
     };
+    // A refusal stands for good, so it must be of the bytes that were received. An output was held to them by the pump.
+    if work.upload.output().is_none() && matches!(work.raw, Some(Raw::AtSource)) {
+        pipeline.check_source(work).await?;
+    }
     // The profile decides whether pixels need a judgement, so a run under another one may take the object up again.
     let profile_digest = (rejection.reason == Reason::PixelsNotJudged).then_some(pipeline.profile_digest);
     // An object that was refused while it was ingested has no entry yet that says what it belongs to.
