@@ -126,6 +126,9 @@ pub(crate) enum Error {
         /// Where.
         first_bad: String,
     },
+    /// Another file stands under the name that a report was to have.
+    #[error("the report was given its name: another file has it")]
+    ReportExists,
     /// The demo was asked to use a store that holds something else.
     #[error("the demo was started in a store that holds more than the demo")]
     DemoStore,
@@ -163,6 +166,7 @@ impl Error {
             Self::StreamForm => "stream_form",
             Self::Entry { .. } => "entry_unreadable",
             Self::Unsound { .. } => "ledger_unsound",
+            Self::ReportExists => "report_exists",
             Self::DemoStore => "demo_store",
             Self::Usage { .. } => "usage",
             Self::ConfigUnreadable { .. } => "config_unreadable",
@@ -215,6 +219,7 @@ impl Error {
                 and with an earlier `medimg export`"
                     .to_owned()
             }
+            Self::ReportExists => "name a new file, or replace that one with --force; nothing was recorded".to_owned(),
             Self::DemoStore => "name another one: `medimg demo --store DIR`".to_owned(),
             Self::Threads { .. } => "run the same command with fewer workers: -j 1".to_owned(),
         }
@@ -230,6 +235,7 @@ impl Error {
             | Self::ConfigValue { .. }
             | Self::DemoExists
             | Self::DemoStore
+            | Self::ReportExists
             | Self::Read { .. }
             | Self::Events { .. }
             | Self::StreamForm => Exit::Usage,

@@ -11,7 +11,6 @@ mod logs;
 mod output;
 mod person;
 mod run;
-#[cfg_attr(not(test), allow(dead_code))] // the verbs that ask for times come next
 mod times;
 mod ui;
 

@@ -3,3 +3,4 @@
 //! Invariant: a view holds what events hold, and so no value of an object.
 
 pub mod history;
+pub mod report;

@@ -68,6 +68,18 @@ pub async fn history(
     Ok(Answer { streams, as_of_size })
 }
 
+/// Returns every stream about a study, those of its objects and of what people did about it, and its keyed hash. Records
+/// nothing: whoever shows what is in them does.
+///
+/// # Errors
+/// `study_unknown`, `study_ambiguous`; what the ledger says otherwise.
+pub async fn streams_of_study(store: &Store, name: &Phi<String>) -> Result<(Vec<StreamKey>, Option<IndexHash>)> {
+    let found = streams_of(store, &Question::Study(name.clone())).await?;
+    let (streams, about) = whole_study(store, &found.streams).await?;
+    let keys = streams.iter().filter_map(|entries| entries.first()).map(|entry| entry.header.stream);
+    Ok((keys.collect(), about))
+}
+
 /// Records that somebody read the whole history.
 ///
 /// # Errors

@@ -50,13 +50,26 @@ impl Audit {
 /// # Errors
 /// When the verification did not take place: no store, no access, no ledger, another schema version.
 pub fn audit(root: &Path) -> Result<Audit> {
+    audit_with(root, &mut |_, _, _| {})
+}
+
+/// As [`audit`], and shows each sound entry (index, header, body) to `visit` as it is read. A lower index than before means
+/// that the reading began anew.
+///
+/// # Errors
+/// As [`audit`].
+pub fn audit_with(root: &Path, visit: &mut dyn FnMut(u64, &Header, &str)) -> Result<Audit> {
     let failed = |error| match error {
         ledger::Error::Missing => no_ledger(root),
         error => ledger_error("verify the ledger", error),
     };
     let path = root.join("ledger.sqlite");
     let mut first = Fold::new(None);
-    let ledger = verify_store(&path, &mut |index, header, body| first.entry(index, header, body)).map_err(failed)?;
+    let ledger = verify_store(&path, &mut |index, header, body| {
+        visit(index, header, body);
+        first.entry(index, header, body);
+    });
+    let ledger = ledger.map_err(failed)?;
     if !ledger.is_sound() {
         return Ok(Audit { ledger, misstep: None });
     }

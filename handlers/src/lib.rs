@@ -15,6 +15,7 @@ pub mod pipeline;
 pub mod ports;
 pub mod pump;
 pub mod reading;
+pub mod reporting;
 pub mod runner;
 pub mod sources;
 pub mod steps;

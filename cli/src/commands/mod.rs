@@ -9,6 +9,7 @@ mod export;
 mod history;
 mod man;
 mod process;
+mod report;
 mod verify;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub(crate) enum Verb {
     Process(process::Args),
     History(history::Args),
     Verify(verify::Args),
+    Report(report::Args),
     Export(export::Args),
     Bus(bus::Args),
     Doctor(doctor::Args),
@@ -44,6 +46,7 @@ impl Verb {
             Self::Process(args) => process::run(args, context),
             Self::History(args) => history::run(args, context),
             Self::Verify(args) => verify::run(args, context),
+            Self::Report(args) => report::run(args, context),
             Self::Export(args) => export::run(args, context),
             Self::Bus(args) => bus::run(args, context),
             Self::Doctor(args) => doctor::run(args, context),

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use super::ReadError;
 use super::kinds::{
     HistoryQueried, InstanceDeidentified, InstanceDelivered, InstanceIngested, InstanceQuarantined, InstanceValidated,
-    LedgerHeartbeat, LedgerVerified, ObjectReceived, ProcessingFailed, ReplayCompleted, ReplayRequested, ReviewDecided,
-    StudyCompleted, StudyReopened,
+    LedgerHeartbeat, LedgerVerified, ObjectReceived, ProcessingFailed, ReplayCompleted, ReplayRequested,
+    ReportExported, ReviewDecided, StudyCompleted, StudyReopened,
 };
 use super::words::Tag;
 
@@ -78,13 +78,13 @@ event_types! {
     HistoryQueried = "imaging.history.queried" v 1,
     ReplayRequested = "imaging.replay.requested" v 1,
     ReplayCompleted = "imaging.replay.completed" v 1,
+    ReportExported = "imaging.report.exported" v 1,
     LedgerVerified = "imaging.ledger.verified" v 1,
     LedgerHeartbeat = "imaging.ledger.heartbeat" v 1;
     reserved
     "imaging.download.granted",
     "imaging.link.revoked",
     "imaging.object.accessed",
-    "imaging.report.exported",
     "imaging.activity.examined",
     "imaging.ledger.recovered",
     "imaging.source.forgotten",
@@ -108,6 +108,7 @@ impl EventData {
             Self::StudyCompleted(said) => &said.tags,
             Self::StudyReopened(said) => &said.tags,
             Self::HistoryQueried(said) => &said.tags,
+            Self::ReportExported(said) => &said.tags,
             Self::LedgerVerified(said) => &said.tags,
             Self::ObjectReceived(_)
             | Self::InstanceDelivered(_)
