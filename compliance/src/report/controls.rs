@@ -137,7 +137,7 @@ fn identified_actors(report: &Report) -> Evidence {
     let acts: u64 = report.accesses.iter().map(|access| access.count).sum();
     let people: std::collections::BTreeSet<&str> = report.accesses.iter().map(|access| access.actor.as_str()).collect();
     let told = format!(
-        "{acts} acts of {} users, each under the keyed hash of one user; the steps act under their own names",
+        "acts by people: {acts}, users: {}; each act stands under the keyed hash of its user, and the steps act under their own names",
         people.len()
     );
     of(if acts > 0 { Verdict::Pass } else { Verdict::Partial }, acts, told)

@@ -96,7 +96,7 @@ pub(super) fn controls(report: &Report) -> Markup {
         p { "Pass: the records show it. Partial: they show a part, or something for a person to look at. Manual: the evidence lies elsewhere. "
             "The rows are evidence for a reviewer and judge no organisation." }
         div.wide {
-            table {
+            table.controls {
                 caption { "Sections of 45 CFR Part 164 and the evidence in scope" }
                 thead { tr { th scope="col" { "section" } th scope="col" { "reading" } th scope="col" { "evidence" } th.n scope="col" { "records" } th scope="col" { "what the records show, and what they do not" } } }
                 tbody {
@@ -121,7 +121,7 @@ pub(super) fn integrity(report: &Report) -> Markup {
         (verdict(report))
         (figures::chain(&report.chain))
         p { "For this report every entry was read back and checked: the hash of its header and body, its link to the entry before it in its stream, its tags, the Merkle tree over all entries, and that the steps stand in an order the pipeline can have walked. "
-            "What this finds is change, insertion, deletion and reordering below the seal. Keep size and root of the cover outside the store: a later report whose log does not contain them is a forgery." }
+            "What this finds is change, insertion, deletion and reordering below the seal. Keep size and root of the cover outside the store: a log that no longer contains them was rewritten." }
         @if !integrity.findings.is_empty() {
             table {
                 caption { "Findings (" (integrity.findings.len()) " of " (grouped(integrity.findings_count)) ")" }
@@ -181,12 +181,17 @@ fn one_study(at: usize, study: &Study) -> Markup {
             h3 { "Objects whose study was never read" }
         }
         p {
-            (grouped(study.objects)) " objects: " (standing.join(", ")) "; " (grouped(study.warnings)) " warnings" br;
+            (several(study.objects, "object")) ": " (standing.join(", ")) "; " (several(study.warnings, "warning")) br;
             @if let Some(uid) = &study.new_uid { span.mono { (uid) } br; }
             @if let Some(hash) = &study.study { span.soft.mono { (hash) } }
         }
         (figures::timeline(&format!("study-{at}"), study))
     }
+}
+
+/// `1 object`, `2 objects`.
+fn several(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 pub(super) fn deidentification(report: &Report) -> Markup {
