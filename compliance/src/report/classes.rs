@@ -55,7 +55,8 @@ const OTHER: usize = CLASSES.len() - 1;
 const TAGS: &[(char, &[u32])] = &[
     // Patient's Birth Name, Mother's Birth Name, Responsible Organization, Other Patient Names stand as PN already.
     // Institution name and address, patient's address, country and region of residence, military place, current location.
-    ('B', &[0x0008_0080, 0x0008_0081, 0x0008_0082, 0x0010_1040, 0x0010_2150, 0x0010_2152, 0x0010_1081, 0x0038_0300, 0x0038_0400, 0x0040_0243]),
+    ('B', &[0x0008_0080, 0x0008_0081, 0x0008_0082, 0x0010_1040, 0x0010_2150, 0x0010_2152, 0x0010_1081,
+            0x0038_0300, 0x0038_0400, 0x0040_0243]),
     // Patient's telephone numbers, referring physician's, person's; they may hold fax numbers too.
     ('D', &[0x0010_2154, 0x0008_0094, 0x0040_1103, 0x0010_2155, 0x0040_2010]),
     // Patient ID, its issuer, other ids, medical record locator.

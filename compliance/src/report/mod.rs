@@ -11,6 +11,8 @@ mod fold;
 pub mod html;
 mod sample;
 mod studies;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -29,7 +29,13 @@ pub(super) fn cover(report: &Report) -> Markup {
         p.soft { "Medical imaging pipeline: what the ledger shows" }
         dl.cover {
             dt { "Scope" } dd { (scope(report)) }
-            dt { "Entries in scope" } dd { (grouped(report.entries)) @if let (Some(first), Some(last)) = (&report.first_recorded_at, &report.last_recorded_at) { ", recorded " (first) " to " (last) } }
+            dt { "Entries in scope" }
+            dd {
+                (grouped(report.entries))
+                @if let (Some(first), Some(last)) = (&report.first_recorded_at, &report.last_recorded_at) {
+                    ", recorded " (first) " to " (last)
+                }
+            }
             dt { "Log" } dd.mono { (report.seal.origin) }
             dt { "Seal: size" } dd { (grouped(report.seal.size)) " entries" }
             dt { "Seal: root" } dd.mono { (report.seal.root.as_deref().unwrap_or("none: entries are missing")) }
@@ -81,11 +87,25 @@ pub(super) fn summary(report: &Report) -> Markup {
     }
 }
 
+/// The head of a table; `#` in front of a name says that its column holds numbers.
+fn heads(names: &[&str]) -> Markup {
+    html! {
+        thead {
+            tr {
+                @for name in names {
+                    @let plain = name.trim_start_matches('#');
+                    th.n[plain.len() < name.len()] scope="col" { (plain) }
+                }
+            }
+        }
+    }
+}
+
 fn counts(caption: &str, what: &str, counts: &BTreeMap<String, u64>) -> Markup {
     html! {
         table {
             caption { (caption) }
-            thead { tr { th scope="col" { (what) } th.n scope="col" { "count" } } }
+            (heads(&[what, "#count"]))
             tbody { @for (name, count) in counts { tr { td { (name) } td.n { (grouped(*count)) } } } }
         }
     }
@@ -98,7 +118,7 @@ pub(super) fn controls(report: &Report) -> Markup {
         div.wide {
             table.controls {
                 caption { "Sections of 45 CFR Part 164 and the evidence in scope" }
-                thead { tr { th scope="col" { "section" } th scope="col" { "reading" } th scope="col" { "evidence" } th.n scope="col" { "records" } th scope="col" { "what the records show, and what they do not" } } }
+                (heads(&["section", "reading", "evidence", "#records", "what the records show, and what they do not"]))
                 tbody {
                     @for row in &report.controls {
                         tr {
@@ -125,10 +145,17 @@ pub(super) fn integrity(report: &Report) -> Markup {
         @if !integrity.findings.is_empty() {
             table {
                 caption { "Findings (" (integrity.findings.len()) " of " (grouped(integrity.findings_count)) ")" }
-                thead { tr { th scope="col" { "code" } th.n scope="col" { "entry" } th scope="col" { "meaning" } } }
+                (heads(&["code", "#entry", "meaning"]))
                 tbody {
                     @for one in &integrity.findings {
-                        tr { td.mono { (one.code) } td.n { @if let Some(index) = one.leaf_index { @if one.at_or_after { "≥ " } (grouped(index)) } @else { "–" } } td { (one.meaning) } }
+                        tr {
+                            td.mono { (one.code) }
+                            td.n {
+                                @if one.at_or_after { "≥ " }
+                                (one.leaf_index.map_or_else(|| "–".to_owned(), grouped))
+                            }
+                            td { (one.meaning) }
+                        }
                     }
                 }
             }
@@ -151,7 +178,7 @@ pub(super) fn studies(report: &Report) -> Markup {
             h3 { "Objects" }
             div.wide { table {
                 caption { "Each object by its stream, and when each phase was recorded (UTC)" }
-                thead { tr { th scope="col" { "stream" } th scope="col" { "study" } th scope="col" { "modality" } th scope="col" { "standing" } th scope="col" { "received" } th scope="col" { "ended" } th.n scope="col" { "warnings" } } }
+                (heads(&["stream", "study", "modality", "standing", "received", "ended", "#warnings"]))
                 tbody {
                     @for row in &report.objects {
                         tr {
@@ -218,8 +245,18 @@ pub(super) fn deidentification(report: &Report) -> Markup {
                 "A class with no action was not met in the objects; that is no proof that it was not there in text or pixels." }
             div.wide { table {
                 caption { "Profiles used. The digest covers every option and table of the profile: another configuration has another digest." }
-                thead { tr { th scope="col" { "profile" } th scope="col" { "digest (SHA-256)" } th.n scope="col" { "objects" } th scope="col" { "first use" } th scope="col" { "last use" } } }
-                tbody { @for one in &told.profiles { tr { td { (one.profile) ", PS3.15 " (one.edition) } td.mono { (one.digest) } td.n { (grouped(one.objects)) } td { (one.first) } td { (one.last) } } } }
+                (heads(&["profile", "digest (SHA-256)", "#objects", "first use", "last use"]))
+                tbody {
+                    @for one in &told.profiles {
+                        tr {
+                            td { (one.profile) ", " (one.edition) }
+                            td.mono { (one.digest) }
+                            td.n { (grouped(one.objects)) }
+                            td.t { (one.first) }
+                            td.t { (one.last) }
+                        }
+                    }
+                }
             } }
         }
     }
@@ -244,8 +281,19 @@ fn list(caption: &str, what: &str, incidents: &Incidents) -> Markup {
             p { @for (at, (code, count)) in incidents.by_code.iter().enumerate() { @if at > 0 { ", " } (grouped(*count)) " " (code) } }
             div.wide { table {
                 caption { (caption) @if incidents.total > incidents.rows.len() as u64 { " (the first " (incidents.rows.len()) ")" } }
-                thead { tr { th.n scope="col" { "entry" } th scope="col" { "when (UTC)" } th scope="col" { (what) } th scope="col" { "step" } th scope="col" { "detail" } th scope="col" { "stream" } } }
-                tbody { @for one in &incidents.rows { tr { td.n { (one.leaf_index) } td { (one.recorded_at) } td { (one.code) } td { (one.step) } td { (one.detail) } td.mono { (one.stream) } } } }
+                (heads(&["#entry", "when (UTC)", what, "step", "detail", "stream"]))
+                tbody {
+                    @for one in &incidents.rows {
+                        tr {
+                            td.n { (one.leaf_index) }
+                            td.t { (one.recorded_at) }
+                            td { (one.code) }
+                            td { (one.step) }
+                            td { (one.detail) }
+                            td.mono { (one.stream) }
+                        }
+                    }
+                }
             } }
         }
     }
@@ -260,8 +308,15 @@ pub(super) fn replays(report: &Report) -> Markup {
             @if !replays.completed.is_empty() {
                 table {
                     caption { "Replays that ended" }
-                    thead { tr { th scope="col" { "when (UTC)" } th.n scope="col" { "streams" } th.n scope="col" { "delivered" } th.n scope="col" { "quarantined" } th.n scope="col" { "failed" } } }
-                    tbody { @for run in &replays.completed { tr { td { (run.recorded_at) } td.n { (run.streams) } td.n { (run.delivered) } td.n { (run.quarantined) } td.n { (run.failed) } } } }
+                    (heads(&["when (UTC)", "#streams", "#delivered", "#quarantined", "#failed"]))
+                    tbody {
+                        @for run in &replays.completed {
+                            tr {
+                                td.t { (run.recorded_at) }
+                                @for count in [run.streams, run.delivered, run.quarantined, run.failed] { td.n { (grouped(count)) } }
+                            }
+                        }
+                    }
                 }
             }
         }
@@ -280,8 +335,8 @@ pub(super) fn access(report: &Report) -> Markup {
             (figures::heat(&report.accesses, &people, &actions))
             div.wide { table {
                 caption { "What people did" }
-                thead { tr { th scope="col" { "user" } th scope="col" { "act" } th.n scope="col" { "count" } th scope="col" { "first (UTC)" } th scope="col" { "last (UTC)" } } }
-                tbody { @for one in report.accesses.iter().take(crate::report::ROWS_MAX) { tr { td.mono { (short(&one.actor)) } td { (one.action) } td.n { (grouped(one.count)) } td { (one.first) } td { (one.last) } } } }
+                (heads(&["user", "act", "#count", "first (UTC)", "last (UTC)"]))
+                tbody { @for one in report.accesses.iter().take(crate::report::ROWS_MAX) { tr { td.mono { (short(&one.actor)) } td { (one.action) } td.n { (grouped(one.count)) } td.t { (one.first) } td.t { (one.last) } } } }
             } }
         }
     }
