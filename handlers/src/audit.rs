@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use domain::events::{self, Event, EventData};
+use domain::events::{self, Event, EventData, ReadError};
 use domain::ids::{KeyedHash, StreamId};
 use domain::upload::Upload;
 use ledger::{Header, StreamKey, verify, verify_store};
@@ -53,12 +53,15 @@ pub fn audit(root: &Path) -> Result<Audit> {
     audit_with(root, &mut |_, _, _| {})
 }
 
-/// As [`audit`], and shows each sound entry (index, header, body) to `visit` as it is read. A lower index than before means
+/// What [`audit_with`] shows of each sound entry: its index, its header, and its events, or why they cannot be read.
+pub type Visit<'a> = dyn FnMut(u64, &Header, std::result::Result<&[Event], &ReadError>) + 'a;
+
+/// As [`audit`], and shows each sound entry to `visit` as it is read: bodies are parsed once. A lower index than before means
 /// that the reading began anew.
 ///
 /// # Errors
 /// As [`audit`].
-pub fn audit_with(root: &Path, visit: &mut dyn FnMut(u64, &Header, &str)) -> Result<Audit> {
+pub fn audit_with(root: &Path, visit: &mut Visit<'_>) -> Result<Audit> {
     let failed = |error| match error {
         ledger::Error::Missing => no_ledger(root),
         error => ledger_error("verify the ledger", error),
@@ -66,8 +69,9 @@ pub fn audit_with(root: &Path, visit: &mut dyn FnMut(u64, &Header, &str)) -> Res
     let path = root.join("ledger.sqlite");
     let mut first = Fold::new(None);
     let ledger = verify_store(&path, &mut |index, header, body| {
-        visit(index, header, body);
-        first.entry(index, header, body);
+        let events = events::read(body.as_bytes());
+        visit(index, header, events.as_deref());
+        first.entry(index, header, events.as_deref().ok());
     });
     let ledger = ledger.map_err(failed)?;
     if !ledger.is_sound() {
@@ -76,7 +80,7 @@ pub fn audit_with(root: &Path, visit: &mut dyn FnMut(u64, &Header, &str)) -> Res
     let mut missteps = vec![first.misstep];
     if !first.again.is_empty() {
         let mut second = Fold::new(Some(first.again));
-        verify_store(&path, &mut |index, header, body| second.entry(index, header, body)).map_err(failed)?;
+        verify_store(&path, &mut |index, header, body| second.read(index, header, body)).map_err(failed)?;
         missteps.push(second.misstep);
     }
     let misstep = missteps.into_iter().flatten().min_by_key(|misstep| misstep.leaf_index);
@@ -110,7 +114,15 @@ impl Fold {
         Self { only, open: HashMap::new(), again: BTreeSet::new(), misstep: None, next: 0 }
     }
 
-    fn entry(&mut self, leaf_index: u64, header: &Header, body: &str) {
+    /// Takes in an entry of which only few are looked at, so that the others need not be parsed.
+    fn read(&mut self, leaf_index: u64, header: &Header, body: &str) {
+        let wanted = self.only.as_ref().is_none_or(|only| only.contains(&header.stream));
+        let events = if wanted { events::read(body.as_bytes()).ok() } else { None };
+        self.entry(leaf_index, header, events.as_deref());
+    }
+
+    /// Takes in an entry; `None` stands for events that this program does not know.
+    fn entry(&mut self, leaf_index: u64, header: &Header, events: Option<&[Event]>) {
         if leaf_index < self.next {
             *self = Self::new(self.only.take());
         }
@@ -118,21 +130,21 @@ impl Fold {
         if self.misstep.is_some() || self.only.as_ref().is_some_and(|only| !only.contains(&header.stream)) {
             return;
         }
-        if let Err(why) = self.take_in(header, body) {
+        if let Err(why) = self.take_in(header, events) {
             let (stream, seq) = (header.stream.to_string(), header.seq);
             self.misstep = Some(Misstep { leaf_index, stream, seq, why });
         }
     }
 
-    fn take_in(&mut self, header: &Header, body: &str) -> std::result::Result<(), &'static str> {
-        let events = events::read(body.as_bytes()).map_err(|_| "its body holds no events that this program knows")?;
+    fn take_in(&mut self, header: &Header, events: Option<&[Event]>) -> std::result::Result<(), &'static str> {
+        let events = events.ok_or("its body holds no events that this program knows")?;
         let stream = StreamId(KeyedHash(header.stream.0));
         if events.iter().any(|event| event.subject != stream) {
             return Err("an event names another stream than its entry");
         }
         let mut kind = match self.open.remove(&header.stream) {
             Some(kind) => kind,
-            None if header.seq == 0 => first(&events),
+            None if header.seq == 0 => first(events),
             None => {
                 self.again.insert(header.stream);
                 return Ok(());
@@ -143,7 +155,7 @@ impl Fold {
                 return Err("a step of an object stands in a stream that received none");
             }
             Kind::Act => {}
-            Kind::Upload(upload) => step(upload, &events, header)?,
+            Kind::Upload(upload) => step(upload, events, header)?,
         }
         let ended = matches!(&kind, Kind::Upload(upload) if upload.ended().is_some());
         if self.only.is_some() || matches!(&kind, Kind::Upload(_)) && !ended {

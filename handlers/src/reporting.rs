@@ -25,7 +25,7 @@ use crate::surroundings::Surroundings;
 pub fn gather(root: &Path, scope: Scope, as_of: Option<u64>) -> Result<Report> {
     let mut fold = Fold::new(scope, as_of);
     // An entry whose events this program cannot read is a finding of the audit; the fold counts it in the chain.
-    let audit = audit_with(root, &mut |index, header, body| drop(fold.push(index, header, body)))?;
+    let audit = audit_with(root, &mut |index, header, events| fold.push(index, header, events.unwrap_or_default()))?;
     let report = fold.finish(integrity(&audit));
     match as_of {
         Some(wanted) if audit.is_sound() && report.seal.size < wanted => {

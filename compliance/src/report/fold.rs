@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::events::{self, Event, EventData, HistoryQueried, InstanceDeidentified, ReadError};
+use domain::events::{Event, EventData, HistoryQueried, InstanceDeidentified};
 use ledger::{Actor, Frontier, Header, UtcMillis, leaf_hash};
 use serde::Serialize;
 
@@ -72,17 +72,15 @@ impl Fold {
     }
 
     /// Takes in the next entry; one beyond the size asked for is passed over. A lower index than before begins anew: the
-    /// verification that feeds this may read the store a second time.
-    ///
-    /// # Errors
-    /// A body that this program cannot read; the entry then counts in the chain only.
-    pub fn push(&mut self, leaf_index: u64, header: &Header, body: &str) -> Result<(), ReadError> {
+    /// verification that feeds this may read the store a second time. `events` are those of its body; none where this program
+    /// cannot read them, and then the entry counts as an entry only.
+    pub fn push(&mut self, leaf_index: u64, header: &Header, events: &[Event]) {
         if leaf_index < self.next {
             let as_of = (self.as_of != u64::MAX).then_some(self.as_of);
             *self = Self::new(self.scope.clone(), as_of);
         }
         if leaf_index >= self.as_of {
-            return Ok(());
+            return;
         }
         let after_gap = leaf_index != self.next;
         self.next = leaf_index + 1;
@@ -96,16 +94,15 @@ impl Fold {
         let in_scope = self.scope.holds(header);
         self.chain.add(leaf_index, header.recorded_at, in_scope, after_gap);
         if !in_scope {
-            return Ok(());
+            return;
         }
         self.in_scope.push(leaf_index);
         self.entries += 1;
         let at = header.recorded_at;
         self.span = Some(self.span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
-        for event in events::read(body.as_bytes())? {
-            self.take_in(leaf_index, header, &event);
+        for event in events {
+            self.take_in(leaf_index, header, event);
         }
-        Ok(())
     }
 
     fn take_in(&mut self, leaf_index: u64, header: &Header, event: &Event) {
