@@ -182,12 +182,12 @@ pub(super) fn studies(report: &Report) -> Markup {
                 tbody {
                     @for row in &report.objects {
                         tr {
-                            td.mono { (row.stream) }
+                            td.mono.t { (row.stream) }
                             td { @if let Some(study) = &row.study { (figures::short(study)) } @else { "not read" } }
                             td { (row.modality.unwrap_or("–")) }
                             td { (row.standing) }
-                            td { (row.times.get("received").map_or("before the scope", |time| time.as_str())) }
-                            td { (row.times.get(row.standing).map_or("–", |time| time.as_str())) }
+                            td.t { (row.times.get("received").map_or("before the scope", |time| time.as_str())) }
+                            td.t { (row.times.get(row.standing).map_or("–", |time| time.as_str())) }
                             td.n { (grouped(row.warnings)) }
                         }
                     }
