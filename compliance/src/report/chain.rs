@@ -64,19 +64,17 @@ impl Chain {
         if self.ranges.len() <= at {
             self.ranges.resize_with(at + 1, Block::default);
         }
-        self.ranges[at].add(leaf_index, in_scope, after_gap);
+        self.ranges[at].add(leaf_index, in_scope, false);
     }
 
     fn widen(&mut self) {
         self.width *= 2;
         let merged = self.ranges.chunks(2).map(|pair| {
             let mut block = pair[0].clone();
-            if let Some(right) = pair.get(1).filter(|right| right.entries > 0) {
-                block.first = if block.entries == 0 { right.first } else { block.first };
-                block.last = right.last;
+            if let Some(right) = pair.get(1) {
                 block.entries += right.entries;
                 block.in_scope += right.in_scope;
-                block.bad |= right.bad;
+                block.last = right.last;
             }
             block
         });
@@ -92,12 +90,12 @@ impl Chain {
             };
             self.days.into_iter().map(named).collect()
         } else {
-            let width = self.width;
+            let (width, last) = (self.width, self.ranges.last().map_or(0, |block| block.last));
             let named = |(at, block): (u64, Block)| {
-                let (first, last) =
-                    if block.entries == 0 { (at * width, (at + 1) * width - 1) } else { (block.first, block.last) };
-                // A range without any entry lies between entries: all of it is missing.
-                Block { label: format!("{first}–{last}"), first, last, bad: block.bad || block.entries == 0, ..block }
+                let (first, last) = (at * width, ((at + 1) * width - 1).min(last));
+                let label = if first == last { first.to_string() } else { format!("{first}–{last}") };
+                // A range that has fewer entries than indices lacks some.
+                Block { label, first, last, bad: block.entries < last - first + 1, ..block }
             };
             (0..).zip(self.ranges).map(named).collect()
         };
@@ -144,8 +142,13 @@ mod tests {
 
     #[test]
     fn a_block_with_a_gap_or_a_finding_is_bad() {
-        let gap = strip((0..100).filter(|index| *index != 41), 1);
-        assert_eq!(gap.iter().filter(|block| block.bad).count(), 1);
+        for gone in [1, 40, 41, 42, 98] {
+            let blocks = strip((0..100).filter(|index| *index != gone), 1);
+            let bad: Vec<_> = blocks.iter().filter(|block| block.bad).map(|block| block.first..=block.last).collect();
+            assert!(bad.len() == 1 && bad[0].contains(&gone), "{gone}: {bad:?}");
+        }
+        let run = strip((0..1_000).filter(|index| !(201..499).contains(index)), 1);
+        assert!(run.iter().all(|block| block.bad || block.last < 201 || block.first >= 499));
         let mut chain = Chain::new();
         (0..10).for_each(|index| chain.add(index, UtcMillis::from_unix_ms(0), true, false));
         let finding = Finding { code: "link".into(), leaf_index: Some(3), at_or_after: false, meaning: String::new() };

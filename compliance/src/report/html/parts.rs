@@ -336,7 +336,17 @@ pub(super) fn access(report: &Report) -> Markup {
             div.wide { table {
                 caption { "What people did" }
                 (heads(&["user", "act", "#count", "first (UTC)", "last (UTC)"]))
-                tbody { @for one in report.accesses.iter().take(crate::report::ROWS_MAX) { tr { td.mono { (short(&one.actor)) } td { (one.action) } td.n { (grouped(one.count)) } td.t { (one.first) } td.t { (one.last) } } } }
+                tbody {
+                    @for one in report.accesses.iter().take(crate::report::ROWS_MAX) {
+                        tr {
+                            td.mono { (short(&one.actor)) }
+                            td { (one.action) }
+                            td.n { (grouped(one.count)) }
+                            td.t { (one.first) }
+                            td.t { (one.last) }
+                        }
+                    }
+                }
             } }
         }
     }
