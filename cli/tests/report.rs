@@ -1,5 +1,6 @@
 //! `medimg report`, as an auditor and a script meet it.
 
+#[allow(dead_code)] // Each file of tests uses its part of it.
 mod support;
 
 use std::collections::BTreeMap;
