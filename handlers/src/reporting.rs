@@ -36,12 +36,7 @@ pub fn gather(root: &Path, scope: Scope, as_of: Option<u64>) -> Result<Report> {
 }
 
 fn integrity(audit: &Audit) -> Integrity {
-    let misstep = audit.misstep.iter().map(|misstep| Finding {
-        code: "step_order".to_owned(),
-        leaf_index: Some(misstep.leaf_index),
-        at_or_after: false,
-        meaning: format!("The entry cannot stand there: {}.", misstep.why),
-    });
+    let misstep = audit.misstep.iter().map(|misstep| Finding::step_order(misstep.leaf_index, misstep.why));
     Integrity {
         sound: audit.is_sound(),
         verified: audit.ledger.entries,

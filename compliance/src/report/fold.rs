@@ -276,6 +276,14 @@ impl Scope {
     }
 }
 
+impl Finding {
+    /// An entry that cannot stand where it does, as the audit of the steps' order says; `why` is a constant sentence.
+    pub fn step_order(leaf_index: u64, why: &str) -> Self {
+        let meaning = format!("The entry cannot stand there: {why}.");
+        Self { code: "step_order".to_owned(), leaf_index: Some(leaf_index), at_or_after: false, meaning }
+    }
+}
+
 impl From<&ledger::verify::Finding> for Finding {
     fn from(found: &ledger::verify::Finding) -> Self {
         let (code, meaning) = (found.code.code().to_owned(), found.code.meaning().to_owned());
