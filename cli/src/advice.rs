@@ -17,7 +17,7 @@ pub(crate) struct Advice {
 const SAME: &str = "run the same command again; what was recorded stays valid";
 const OURS: &str = "run `medimg verify`; if that finds nothing, report this code: it is a mistake of the program";
 const STOP: &str = "stop using the store, run `medimg verify`, and restore the last backup beside it to compare";
-const SOURCE: &str = "look at the file; when it can be read again, run process on it again";
+const SOURCE: &str = "look at the file; when it can be read again, run the same command again";
 
 #[rustfmt::skip]
 static TABLE: &[Advice] = &[
@@ -29,7 +29,11 @@ static TABLE: &[Advice] = &[
     advice("sources_io", Exit::TryAgain, SAME),
     advice("stage_lost", Exit::TryAgain, "find out what removes files from the store's staging/, then run the same command"),
     advice("stages_left", Exit::TryAgain, "run `medimg verify`, then remove what lies in the store's staging/ and run the same command"),
+    advice("run_stopped", Exit::TryAgain, SAME),
     advice("ledger_contended", Exit::TryAgain, SAME),
+    advice("entries_behind", Exit::TryAgain, SAME),
+    advice("views_io", Exit::TryAgain, SAME),
+    advice("consumer_contended", Exit::TryAgain, SAME),
     advice("ledger_conflict", Exit::TryAgain, SAME),
     advice("ledger_unknown", Exit::TryAgain, SAME),
     advice("ledger_unavailable", Exit::TryAgain, "wait until no other process holds the store, then run the same command"),
@@ -46,6 +50,8 @@ static TABLE: &[Advice] = &[
     advice("ledger_missing", Exit::Usage, "run `medimg process PATH` first, or name the store with --store"),
     advice("ledger_exists", Exit::TryAgain, SAME),
     advice("ledger_schema_version", Exit::Usage, "use the version of medimg that wrote the store"),
+    advice("note_form", Exit::Usage, "give a reason of 1 to 2,000 characters"),
+    advice("note_differs", Exit::Integrity, OURS),
     // Nothing was found.
     advice("study_unknown", Exit::SomeFailed, "give the original UID, the new UID, or the short name that process printed"),
     advice("stream_unknown", Exit::SomeFailed, "give the stream as process printed it: 32 hex digits; and the store it was processed in"),
@@ -55,6 +61,11 @@ static TABLE: &[Advice] = &[
     advice("key_damaged", Exit::Integrity, "restore the file from the backup of the keys"),
     advice("key_other", Exit::Integrity, "restore the store's own keys/ from the backup of the keys"),
     advice("ledger_damaged", Exit::Integrity, STOP),
+    advice("ledger_gap", Exit::Integrity, STOP),
+    advice("consumer_ahead", Exit::Integrity, "the ledger is older than what was read of it: if it was restored, run `medimg views rebuild`"),
+    advice("consumer_other_log", Exit::Integrity, "this is not the ledger that was read before: if it was restored, run `medimg views rebuild`"),
+    advice("views_damaged", Exit::Integrity, "run `medimg views rebuild`; nothing is lost, the views are made of the ledger"),
+    advice("views_differ", Exit::Integrity, "run `medimg verify`, then `medimg views rebuild`, and ask again"),
     advice("ledger_gone", Exit::Integrity, "restore the last backup of ledger.sqlite; a new ledger would hide what was recorded"),
     advice("ledger_not_a_ledger", Exit::Integrity, "correct --store; if this was a ledger, restore the last backup"),
     advice("ledger_invalid", Exit::Integrity, OURS),
@@ -70,10 +81,44 @@ static TABLE: &[Advice] = &[
     advice("output_differs", Exit::Integrity, OURS),
     advice("profile_damaged", Exit::Integrity, "install the program again: its tables are not whole"),
     // One source; told in reports.
-    advice("source_gone", Exit::SomeFailed, "put the file back, then run process on it again"),
-    advice("source_unreadable", Exit::SomeFailed, "let the user of this program read the file, then run process on it again"),
-    advice("source_changed", Exit::SomeFailed, "wait until nothing writes to the file, then run process on it again"),
+    advice("source_gone", Exit::SomeFailed, "put the file back, then run the same command again"),
+    advice("source_unreadable", Exit::SomeFailed, "let the user of this program read the file, then run the same command again"),
+    advice("source_changed", Exit::SomeFailed, "put the file back as it was, or run process on the new one once nothing writes to it"),
     advice("source_io", Exit::SomeFailed, SOURCE),
+    // One stream of a replay.
+    advice("already_done", Exit::Well, "nothing; to do it again all the same, name a step: --step deidentification"),
+    advice("already_pending", Exit::Well, "nothing; the next run goes on with it"),
+    advice("done_in_this_run", Exit::Well, "nothing; this replay has done it"),
+    advice("not_meant", Exit::Well, "nothing; it is none of those that were asked for"),
+    advice("still_quarantined", Exit::SomeFailed, "if the cause is gone, name a step: --step ingestion; pixels: --accept-pixels"),
+    advice("step_not_reached", Exit::SomeFailed, "name an earlier step, or none: then work begins where it ended"),
+    advice("profile_differs", Exit::SomeFailed, "say that you mean the profile in force: --profile basic or --accept-pixels"),
+    advice("selection_too_large", Exit::Usage, "name a shorter span with --from and --to"),
+    // Backup, restore, recover, forget.
+    advice("backup_io", Exit::TryAgain, "look at the disk of the backup, then run the same command; the earlier backup is whole"),
+    advice("backup_full", Exit::TryAgain, "free space where the backup lies, then run the same command; what was copied stays"),
+    advice("backup_busy", Exit::TryAgain, "wait until the other backup or forget of this store has ended"),
+    advice("backup_folder", Exit::Usage, "name an empty folder outside the store, or the one of the last backup"),
+    advice("backup_other_store", Exit::Usage, "name another folder: one folder is for the backups of one store"),
+    advice("backup_newer", Exit::Integrity, "keep that backup: it may hold what this store lost; compare, and back up to a new folder"),
+    advice("backup_missing", Exit::Usage, "name the folder of a finished backup"),
+    advice("backup_manifest", Exit::Integrity, "take another backup; this one was altered or is of another version"),
+    advice("backup_contradicts", Exit::Integrity, "take another backup; this one was put together by another hand"),
+    advice("part_missing", Exit::Integrity, "look for the part in another copy of the backup, or take an earlier one"),
+    advice("part_altered", Exit::Integrity, "look for the part in another copy of the backup, or take an earlier one"),
+    advice("restore_occupied", Exit::Usage, "name a folder that is empty or not there with --store"),
+    advice("keys_file_exists", Exit::Usage, "name a new file; the keys do not change, so one file opens every backup of the store"),
+    advice("keys_inside_backup", Exit::Usage, "name a file outside the backup, best on another machine"),
+    advice("keys_file_damaged", Exit::Integrity, "take another copy of the file that backup --keys-to wrote"),
+    advice("passphrase_wrong", Exit::Usage, "give the passphrase with which the keys were wrapped"),
+    advice("ledger_rolled_back", Exit::Integrity, "find the newer store; if it is lost: `medimg recover --reason TEXT`"),
+    advice("ledger_forked", Exit::Integrity, "keep both, find out who wrote the other; to go on with this one: `medimg recover --reason TEXT`"),
+    advice("ledger_restored", Exit::Integrity, "if the store that was backed up is lost: `medimg recover --reason TEXT`"),
+    advice("nothing_to_recover", Exit::Usage, "nothing is to be done: work on with the store"),
+    advice("heads_io", Exit::TryAgain, "let the user of this program write to the folder of --heads, or name another"),
+    advice("heads_damaged", Exit::Integrity, "look at the file in the folder of --heads: remove it only if you know why it was changed"),
+    advice("source_forgotten", Exit::SomeFailed, "nothing is to be done: where the object lies was erased on purpose"),
+    advice("study_unfinished", Exit::Usage, "run `medimg process` on its files first, or give --unfinished"),
     // Mistakes of ours.
     advice("task_panicked", Exit::Integrity, OURS),
     advice("rule_panicked", Exit::Integrity, OURS),
@@ -119,6 +164,12 @@ mod tests {
         "user_version",
         "application_id",
         "page_size",
+        "first_leaf",
+        "secure_delete",
+        "temp_store",
+        // Commands, as decision ids spell them.
+        "request_replay",
+        "complete_replay",
     ];
 
     fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Parser as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -37,6 +37,9 @@ pub(crate) struct Global {
     /// Folder of the store [default: $MEDIMG_STORE, else ./medimg-data]
     #[arg(long, global = true, value_name = "DIR")]
     store: Option<PathBuf>,
+    /// Folder outside the store that keeps its newest head [default: $MEDIMG_HEADS, else the user's state folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    heads: Option<PathBuf>,
     /// Print data and errors as JSON, one object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -46,6 +49,16 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// Returns the folder that --store names.
+    pub(crate) fn store_flag(&self) -> Option<PathBuf> {
+        self.store.clone()
+    }
+
+    /// Returns the folder of heads that was named.
+    pub(crate) fn heads(&self) -> Option<&Path> {
+        self.heads.as_deref()
+    }
+
     /// Returns the folder of the store.
     pub(crate) fn store(&self) -> PathBuf {
         let named = self.store.clone().or_else(|| std::env::var_os(STORE_VARIABLE).map(PathBuf::from));

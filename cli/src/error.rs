@@ -2,6 +2,8 @@
 
 use std::io;
 
+use domain::Rejection;
+
 use crate::advice;
 use crate::exit::Exit;
 
@@ -107,9 +109,26 @@ pub(crate) enum Error {
         /// Why not, as the reader of events says it.
         code: &'static str,
     },
-    /// The stream of `--object` is not 32 hex digits.
-    #[error("the stream named by --object was read: it is not 32 hex digits")]
+    /// The stream of `--stream` is not 32 hex digits.
+    #[error("the stream named by --stream was read: it is not 32 hex digits")]
     StreamForm,
+    /// Values were asked for where a person does not read along.
+    #[error("values of an object were asked for, and standard output is no terminal")]
+    ValuesNeedTerminal,
+    /// What was typed is no attribute.
+    #[error("an attribute was looked up: it is no keyword of PS3.6 and no number of eight hex digits")]
+    TagUnknown {
+        /// The keyword that comes nearest.
+        near: Option<&'static str>,
+    },
+    /// An object that was named is none that can be read.
+    #[error("{which} was scanned: {rejection}")]
+    Object {
+        /// Which of the objects.
+        which: &'static str,
+        /// Why not.
+        rejection: Rejection,
+    },
     /// An entry holds events that this program cannot read.
     #[error("entry {seq} of stream {stream} was read: {code}")]
     Entry {
@@ -132,6 +151,15 @@ pub(crate) enum Error {
     /// The demo was asked to use a store that holds something else.
     #[error("the demo was started in a store that holds more than the demo")]
     DemoStore,
+    /// The passphrase cannot be used.
+    #[error("a passphrase was read: {what}")]
+    Passphrase {
+        /// Why not; a constant sentence.
+        what: &'static str,
+    },
+    /// Something that cannot be undone was not agreed to.
+    #[error("a study was to be forgotten: nobody agreed to it")]
+    NotConfirmed,
     /// The number of workers makes no runtime.
     #[error("the worker threads were started")]
     Threads {
@@ -161,10 +189,15 @@ impl Error {
             Self::Interrupted { .. } => "interrupted",
             Self::Waiting { .. } => "rules_off",
             Self::Threads { .. } => "threads",
+            Self::Passphrase { .. } => "passphrase",
+            Self::NotConfirmed => "not_confirmed",
             Self::Read { .. } => "read_failed",
             Self::Events { .. } => "events_unreadable",
             Self::StreamForm => "stream_form",
             Self::Entry { .. } => "entry_unreadable",
+            Self::ValuesNeedTerminal => "values_need_terminal",
+            Self::TagUnknown { .. } => "tag_unknown",
+            Self::Object { .. } => "object_refused",
             Self::Unsound { .. } => "ledger_unsound",
             Self::ReportExists => "report_exists",
             Self::DemoStore => "demo_store",
@@ -204,7 +237,7 @@ impl Error {
             Self::Stopped { code, .. } => advice::on(code).next.to_owned(),
             Self::Interrupted { .. } => "run the same command; it goes on where it stopped".to_owned(),
             Self::Waiting { .. } => "switch the rules on and run the same command, or put the events by hand: \
-                `medimg history --all --json | medimg bus put -`"
+                `medimg history --type object.received --limit 1000000 --json | medimg bus put -`"
                 .to_owned(),
             Self::Read { .. } => {
                 "name a file that the user of this program may read, or - for standard input".to_owned()
@@ -213,6 +246,14 @@ impl Error {
                 "give one event, an array of them, or the lines of `medimg history --json`".to_owned()
             }
             Self::StreamForm => "give the stream as `medimg process --json` prints it".to_owned(),
+            Self::ValuesNeedTerminal => {
+                "leave out --show-values and --json, or run it on a terminal: values may name a patient".to_owned()
+            }
+            Self::TagUnknown { near: Some(near) } => format!("did you mean `{near}`?"),
+            Self::TagUnknown { near: None } => {
+                "give a keyword such as PatientName, or a number such as 00100010".to_owned()
+            }
+            Self::Object { .. } => "name a DICOM object that is whole".to_owned(),
             Self::Entry { .. } => "use the version of medimg that wrote the entry; run `medimg verify`".to_owned(),
             Self::Unsound { .. } => {
                 "stop using the store, keep a copy of it as it is, and compare it with the last backup \
@@ -220,6 +261,11 @@ impl Error {
                     .to_owned()
             }
             Self::ReportExists => "name a new file, or replace that one with --force; nothing was recorded".to_owned(),
+            Self::Passphrase { .. } => {
+                "give 12 characters or more at the prompt, or in the first line of a file of mode 600: --passphrase-file FILE"
+                    .to_owned()
+            }
+            Self::NotConfirmed => "answer y, or give --yes; it cannot be undone".to_owned(),
             Self::DemoStore => "name another one: `medimg demo --store DIR`".to_owned(),
             Self::Threads { .. } => "run the same command with fewer workers: -j 1".to_owned(),
         }
@@ -237,8 +283,13 @@ impl Error {
             | Self::DemoStore
             | Self::ReportExists
             | Self::Read { .. }
+            | Self::Passphrase { .. }
+            | Self::NotConfirmed
             | Self::Events { .. }
+            | Self::ValuesNeedTerminal
+            | Self::TagUnknown { .. }
             | Self::StreamForm => Exit::Usage,
+            Self::Object { .. } => Exit::SomeFailed,
             Self::Entry { .. } | Self::Unsound { .. } => Exit::Integrity,
             Self::Write { cause, .. } if is_there(cause) => Exit::Usage,
             Self::Write { .. } | Self::Interrupted { .. } | Self::Waiting { .. } | Self::Threads { .. } => {

@@ -7,9 +7,12 @@ mod config;
 mod demo;
 mod error;
 mod exit;
+mod guard;
 mod logs;
 mod output;
+mod passphrase;
 mod person;
+mod remedy;
 mod run;
 mod times;
 mod ui;
@@ -21,7 +24,11 @@ use args::{Asked, Cli};
 use commands::Context;
 use error::Error;
 use exit::Exit;
+use guard::Guard;
 use output::{Output, note};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(told_without_payload));
@@ -44,8 +51,13 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<Exit, Error> {
     let output = Output::open(cli.global.json);
-    let mut context = Context { store: cli.global.store(), quiet: cli.global.quiet, output, program: program() };
+    let (store, store_flag) = (cli.global.store(), cli.global.store_flag());
+    let (guard, used) = (Guard::of(&store, cli.global.heads(), cli.verb.is_demo()), cli.verb.uses());
+    guard.check(used)?;
+    let mut context = Context { store, store_flag, guard, quiet: cli.global.quiet, output, program: program() };
     let exit = cli.verb.run(&mut context);
+    // Whatever became of the verb: what it recorded was seen.
+    context.guard.keep(used);
     // What was printed before an error is data too: it goes out first, and the verb's own error counts more.
     let flushed = context.output.flush();
     let exit = exit?;

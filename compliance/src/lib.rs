@@ -2,5 +2,8 @@
 //!
 //! Invariant: a view holds what events hold, and so no value of an object.
 
+pub mod explain;
 pub mod history;
+pub mod receipt;
 pub mod report;
+pub mod why;

@@ -86,7 +86,9 @@ fn assemble(plan: &Plan, source: &[u8]) -> Vec<u8> {
     for piece in &plan.emit {
         match piece {
             Emit::Bytes(bytes) => output.extend_from_slice(bytes),
-            Emit::Copy { offset, len } => output.extend_from_slice(&source[*offset as usize..(offset + len) as usize]),
+            Emit::Copy { offset, len } | Emit::Numbers { offset, len } => {
+                output.extend_from_slice(&source[*offset as usize..(offset + len) as usize])
+            }
             Emit::Swap { offset, len, unit } => {
                 for number in source[*offset as usize..(offset + len) as usize].chunks_exact(usize::from(*unit)) {
                     output.extend(number.iter().rev());

@@ -227,14 +227,29 @@ impl Keys {
         self.newest_index("patient_k", &patient.fields())
     }
 
+    /// Returns the index hashes of a patient under every version, for queries.
+    pub fn patient_k_all(&self, patient: &PatientIdentity) -> Vec<IndexHash> {
+        self.all_index("patient_k", &patient.fields())
+    }
+
     /// Returns the index hash of an accession number (decoded, padding cut).
     pub fn accession_k(&self, accession_number: &Phi<String>) -> IndexHash {
         self.newest_index("accession_k", &[accession_number.expose().as_bytes()])
     }
 
+    /// Returns the index hashes of an accession number under every version, for queries.
+    pub fn accession_k_all(&self, accession_number: &Phi<String>) -> Vec<IndexHash> {
+        self.all_index("accession_k", &[accession_number.expose().as_bytes()])
+    }
+
     /// Returns the index hash of an acting person, for `u:k<version>:<hash>`.
     pub fn actor_k(&self, actor: &Phi<String>) -> IndexHash {
         self.newest_index("actor_k", &[actor.expose().as_bytes()])
+    }
+
+    /// Returns the index hashes of an acting person under every version, for queries.
+    pub fn actor_k_all(&self, actor: &Phi<String>) -> Vec<IndexHash> {
+        self.all_index("actor_k", &[actor.expose().as_bytes()])
     }
 
     /// Returns the new UID for `uid` (already without trailing NUL and space): `2.25.` and the number of the UUIDv8 whose

@@ -7,6 +7,7 @@ pub mod events;
 pub mod ids;
 pub mod phi;
 pub mod reason;
+pub mod study;
 pub mod upload;
 pub mod workflow;
 

@@ -67,6 +67,12 @@ impl Reason {
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|reason| reason.code() == code)
     }
+
+    /// Whether the same bytes may be judged otherwise another time: the reason lies in a setting, in the operator's policy
+    /// or in another object, not in these bytes alone.
+    pub const fn may_be_gone(self) -> bool {
+        matches!(self, Self::Depth | Self::Oversize | Self::Bomb | Self::DupConflict | Self::PathName | Self::Policy)
+    }
 }
 
 impl fmt::Display for Reason {

@@ -15,8 +15,10 @@ use crate::ids::{self, DecisionInput, IndexHash, StreamId};
 use crate::workflow::{FailureKind, Step};
 
 mod decide;
+mod replay;
 
 pub use decide::decide;
+pub use replay::{Kept, ReplayAsked, Verdict, Which};
 
 /// Where an upload stands.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -105,6 +107,8 @@ pub struct Upload {
     state: State,
     source: Option<Source>,
     output: Option<Output>,
+    made_under: Option<Digest>,
+    delivered: Option<(ProcessedKey, Digest)>,
     study: Option<IndexHash>,
     run: RunId,
     runs: Vec<RunId>,
@@ -118,6 +122,8 @@ impl Default for Upload {
             state: State::New,
             source: None,
             output: None,
+            made_under: None,
+            delivered: None,
             study: None,
             run: RunId::FIRST,
             runs: Vec::new(),
@@ -176,6 +182,8 @@ impl Command {
             run: RunId::pixels(profile_digest),
             profile_digest: Some(profile_digest),
             reason_given,
+            streams: None,
+            note_digest: None,
             tags,
         })
     }
@@ -302,11 +310,16 @@ impl Upload {
                     stage: said.stage.clone(),
                     profile_digest: said.profile_digest,
                 });
+                self.made_under = Some(said.profile_digest);
                 self.state = State::Deidentified;
             }
-            EventData::InstanceDelivered(_) => self.state = State::Delivered,
+            EventData::InstanceDelivered(said) => {
+                self.delivered = Some((said.key.clone(), said.sha256));
+                self.state = State::Delivered;
+            }
             EventData::InstanceQuarantined(said) => {
                 let (reason, step, profile_digest) = (said.reason, said.step, said.profile_digest);
+                self.made_under = profile_digest.or(self.made_under);
                 self.state = State::Quarantined(Quarantined { reason, step, profile_digest });
             }
             EventData::ProcessingFailed(said) => {
@@ -366,6 +379,17 @@ impl Upload {
     /// Returns the output, once it is staged.
     pub const fn output(&self) -> Option<&Output> {
         self.output.as_ref()
+    }
+
+    /// Returns the profile that was in force when the output was last made or refused under one. It outlives the output,
+    /// which a replay forgets.
+    pub const fn made_under(&self) -> Option<Digest> {
+        self.made_under
+    }
+
+    /// Returns key and digest of what any run delivered last: a key keeps its bytes for ever.
+    pub const fn delivered(&self) -> Option<&(ProcessedKey, Digest)> {
+        self.delivered.as_ref()
     }
 
     /// Returns the study's index hash, the `subject` of headers, once it is known.

@@ -45,8 +45,28 @@ pub async fn record(
     about: Option<IndexHash>,
     did: EventData,
 ) -> Result<()> {
+    record_under(new_id(surroundings), ledger, keys, surroundings, person, about, did).await
+}
+
+/// Returns an id for an act, under which a note may be kept before the act is recorded.
+pub fn new_id(surroundings: &dyn Surroundings) -> Uuid {
+    uuid_v7(surroundings.now_ms(), surroundings)
+}
+
+/// As [`record`], under an id that [`new_id`] returned.
+///
+/// # Errors
+/// As [`record`].
+pub async fn record_under(
+    decision_id: Uuid,
+    ledger: &dyn Ledger,
+    keys: &Keys,
+    surroundings: &dyn Surroundings,
+    person: Person,
+    about: Option<IndexHash>,
+    did: EventData,
+) -> Result<()> {
     let now_ms = surroundings.now_ms();
-    let decision_id = uuid_v7(now_ms, surroundings);
     let stream = keys.run_stream(&decision_id.to_string());
     let event = Event {
         id: uuid_v7(now_ms, surroundings),

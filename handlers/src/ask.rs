@@ -11,6 +11,7 @@ use ledger::{Entry, Ledger, Log, LogEntry, READ_ENTRIES_MAX, StreamKey};
 use crate::acting::{self, Person};
 use crate::commit::ledger_error;
 use crate::error::{Error, Result};
+use crate::replay::StudyStreams;
 use crate::store::Store;
 use crate::surroundings::Surroundings;
 
@@ -68,32 +69,6 @@ pub async fn history(
     Ok(Answer { streams, as_of_size })
 }
 
-/// Returns every stream about a study, those of its objects and of what people did about it, and its keyed hash. Records
-/// nothing: whoever shows what is in them does.
-///
-/// # Errors
-/// `study_unknown`, `study_ambiguous`; what the ledger says otherwise.
-pub async fn streams_of_study(store: &Store, name: &Phi<String>) -> Result<(Vec<StreamKey>, Option<IndexHash>)> {
-    let found = streams_of(store, &Question::Study(name.clone())).await?;
-    let (streams, about) = whole_study(store, &found.streams).await?;
-    let keys = streams.iter().filter_map(|entries| entries.first()).map(|entry| entry.header.stream);
-    Ok((keys.collect(), about))
-}
-
-/// Records that somebody read the whole history.
-///
-/// # Errors
-/// What the ledger says.
-pub async fn record_reading_all(
-    store: &Store,
-    surroundings: &dyn Surroundings,
-    person: Person,
-    as_of_size: u64,
-) -> Result<()> {
-    let said = HistoryQueried { query: HistoryQuery::All, matched: as_of_size, as_of_size, tags: vec![person.tag()] };
-    acting::record(store.ledger.as_ref(), &store.keys, surroundings, person, None, said.into()).await
-}
-
 /// Returns the present size of the log.
 ///
 /// # Errors
@@ -114,6 +89,15 @@ pub async fn page(store: &Store, from: u64, size: u64) -> Result<Vec<LogEntry>> 
     store.ledger.entries(from, limit).await.map_err(|error| ledger_error("read the ledger", error))
 }
 
+/// Returns the next entries of the log that ended `number`-th (from 0) when the store was recovered, from a leaf index on.
+///
+/// # Errors
+/// What the ledger says.
+pub fn past_page(store: &Store, number: usize, from: u64) -> Result<Vec<LogEntry>> {
+    let page = store.ledger.past_entries(number, from, READ_ENTRIES_MAX);
+    page.map_err(|error| ledger_error("read a log that ended before a recovery", error))
+}
+
 /// Returns the entries of every stream about the study that these streams are about, and the study. An object that was
 /// refused has no new UID, and what people did is about the original one: both are found through the entries' subject.
 async fn whole_study(store: &Store, streams: &[StreamKey]) -> Result<(Vec<Vec<Entry>>, Option<IndexHash>)> {
@@ -132,6 +116,29 @@ async fn whole_study(store: &Store, streams: &[StreamKey]) -> Result<(Vec<Vec<En
     all.sort_by_key(|stream| stream.first().map(|entry| entry.header.recorded_at));
     let newest = subjects.last().map(|(version, hash)| IndexHash { version: *version, hash: KeyedHash(*hash) });
     Ok((all, newest))
+}
+
+/// Returns the streams of the objects of a study: by its original UID, its new UID or the short name of the new one.
+///
+/// # Errors
+/// `study_unknown`, `study_ambiguous`, and what the ledger says.
+pub async fn streams_of_study(store: &Store, name: &Phi<String>) -> Result<StudyStreams> {
+    let found = streams_of(store, &Question::Study(name.clone())).await?;
+    let (all, about) = whole_study(store, &found.streams).await?;
+    // What people did is about the study too, and is no object of it.
+    let of_object = |entry: &&Entry| entry.header.types.iter().any(|name| name == "imaging.object.received.v1");
+    let firsts = all.iter().filter_map(|entries| entries.first()).filter(of_object);
+    let streams = firsts.map(|entry| StreamId(KeyedHash(entry.header.stream.0))).collect();
+    Ok(StudyStreams { about, streams })
+}
+
+/// Returns the entries of every stream about a study, and the study; for what is done with a study, not asked about it.
+///
+/// # Errors
+/// `study_unknown`, `study_ambiguous`, and what the ledger says.
+pub(crate) async fn study(store: &Store, name: &Phi<String>) -> Result<(Vec<Vec<Entry>>, Option<IndexHash>)> {
+    let found = streams_of(store, &Question::Study(name.clone())).await?;
+    whole_study(store, &found.streams).await
 }
 
 struct Found {
@@ -161,14 +168,14 @@ fn unknown() -> Error {
 }
 
 /// Every tag under which entries of the study may stand: it may be the original UID or a new one.
-fn tags_of(keys: &Keys, uid: &Phi<String>) -> Vec<Tag> {
+pub(crate) fn tags_of(keys: &Keys, uid: &Phi<String>) -> Vec<Tag> {
     let new = keys.new_study_k_all(uid.expose()).into_iter().map(|hash| Tag { kind: TagKind::NewStudy, hash });
     let original = keys.study_k_all(uid).into_iter().map(|hash| Tag { kind: TagKind::Study, hash });
     new.chain(original).collect()
 }
 
 /// Returns the UID that `name` is, or the new UID whose short name it is.
-fn full_uid(store: &Store, name: &Phi<String>) -> Result<Phi<String>> {
+pub(crate) fn full_uid(store: &Store, name: &Phi<String>) -> Result<Phi<String>> {
     if is_well_formed_uid(name.expose()) {
         return Ok(name.clone());
     }
@@ -188,10 +195,20 @@ fn full_uid(store: &Store, name: &Phi<String>) -> Result<Phi<String>> {
     }
 }
 
-async fn tagged(store: &Store, tag: &Tag, streams: &mut Vec<StreamKey>) -> Result<()> {
+pub(crate) async fn tagged(store: &Store, tag: &Tag, streams: &mut Vec<StreamKey>) -> Result<()> {
     let kind = ledger::TagKind::from_word(tag.kind.word().as_bytes());
     let Some(kind) = kind else { return Ok(()) };
     let tag = ledger::Tag { kind, hash: ledger::IndexHash { version: tag.hash.version, hash: tag.hash.hash.0 } };
+    for number in 0..store.ledger.past_count() {
+        let mut from = 0;
+        while streams.len() < STREAMS_MAX {
+            let page = store.ledger.past_tagged(number, &tag, from, READ_ENTRIES_MAX);
+            let page = page.map_err(|error| ledger_error("look up entries by tag", error))?;
+            let Some(last) = page.last() else { break };
+            from = last.leaf_index + 1;
+            streams.extend(page.iter().map(|tagged| tagged.stream));
+        }
+    }
     let mut from = 0;
     while streams.len() < STREAMS_MAX {
         let page = store.ledger.tagged(&tag, from, READ_ENTRIES_MAX).await;

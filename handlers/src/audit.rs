@@ -5,15 +5,17 @@
 //! from its first entry in a second reading, which holds those uploads only.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use domain::events::{self, Event, EventData, ReadError};
 use domain::ids::{KeyedHash, StreamId};
+use domain::study::Study;
 use domain::upload::Upload;
 use ledger::{Header, StreamKey, verify, verify_store};
 
 use crate::commit::ledger_error;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::segments;
 use crate::store::no_ledger;
 
 /// The first entry that cannot stand where it does.
@@ -25,6 +27,8 @@ pub struct Misstep {
     pub stream: String,
     /// Its number in the stream, from 0.
     pub seq: u64,
+    /// The log that ended before a recovery in which it stands, by its file; none for the present one.
+    pub log: Option<String>,
     /// What does not fit; a constant sentence.
     pub why: &'static str,
 }
@@ -34,14 +38,16 @@ pub struct Misstep {
 pub struct Audit {
     /// What the ledger says of itself.
     pub ledger: verify::Report,
+    /// What each log that ended before a recovery says of itself, oldest first, with the name of its file.
+    pub past: Vec<(String, verify::Report)>,
     /// The first entry out of order. Judged only if the ledger is sound: of a damaged log the order says nothing.
     pub misstep: Option<Misstep>,
 }
 
 impl Audit {
     /// Whether nothing was found.
-    pub const fn is_sound(&self) -> bool {
-        self.ledger.is_sound() && self.misstep.is_none()
+    pub fn is_sound(&self) -> bool {
+        self.ledger.is_sound() && self.misstep.is_none() && self.past.iter().all(|(_, report)| report.is_sound())
     }
 }
 
@@ -56,35 +62,101 @@ pub fn audit(root: &Path) -> Result<Audit> {
 /// What [`audit_with`] shows of each sound entry: its index, its header, and its events, or why they cannot be read.
 pub type Visit<'a> = dyn FnMut(u64, &Header, std::result::Result<&[Event], &ReadError>) + 'a;
 
-/// As [`audit`], and shows each sound entry to `visit` as it is read: bodies are parsed once. A lower index than before means
-/// that the reading began anew.
+/// As [`audit`], and shows each sound entry of the present log to `visit` as it is read: bodies are parsed once. A lower index
+/// than before means that the reading began anew.
 ///
 /// # Errors
 /// As [`audit`].
 pub fn audit_with(root: &Path, visit: &mut Visit<'_>) -> Result<Audit> {
-    let failed = |error| match error {
-        ledger::Error::Missing => no_ledger(root),
-        error => ledger_error("verify the ledger", error),
-    };
-    let path = root.join("ledger.sqlite");
+    // A ledger whose head cannot be looked at is verified all the same, by itself.
+    let present = vec![("ledger.sqlite".to_owned(), root.join("ledger.sqlite"))];
+    let logs = segments::paths(root).unwrap_or(present);
     let mut first = Fold::new(None);
-    let ledger = verify_store(&path, &mut |index, header, body| {
-        let events = events::read(body.as_bytes());
-        visit(index, header, events.as_deref());
-        first.entry(index, header, events.as_deref().ok());
-    });
-    let ledger = ledger.map_err(failed)?;
-    if !ledger.is_sound() {
-        return Ok(Audit { ledger, misstep: None });
+    let mut reports = walk(root, &logs, &mut first, visit)?;
+    let (_, ledger) = reports.pop().expect("the present log is always one of them");
+    let mut audit = Audit { ledger, past: reports, misstep: None };
+    if !audit.is_sound() {
+        return Ok(audit);
     }
-    let mut missteps = vec![first.misstep];
+    let mut missteps = vec![first.misstep.take(), joint(&logs, &audit)?];
     if !first.again.is_empty() {
-        let mut second = Fold::new(Some(first.again));
-        verify_store(&path, &mut |index, header, body| second.read(index, header, body)).map_err(failed)?;
+        let mut second = Fold::new(Some(std::mem::take(&mut first.again)));
+        walk(root, &logs, &mut second, &mut |_, _, _| {})?;
         missteps.push(second.misstep);
     }
-    let misstep = missteps.into_iter().flatten().min_by_key(|misstep| misstep.leaf_index);
-    Ok(Audit { ledger, misstep })
+    let place = |misstep: &Misstep| logs.iter().position(|(name, _)| misstep.log.as_ref() == Some(name));
+    let last = logs.len();
+    audit.misstep =
+        missteps.into_iter().flatten().min_by_key(|misstep| (place(misstep).unwrap_or(last), misstep.leaf_index));
+    Ok(audit)
+}
+
+/// Verifies each log and shows its entries to the fold, one log after the other.
+fn walk(
+    root: &Path,
+    logs: &[(String, PathBuf)],
+    fold: &mut Fold,
+    visit: &mut Visit<'_>,
+) -> Result<Vec<(String, verify::Report)>> {
+    let mut reports = Vec::new();
+    for (at, (name, path)) in logs.iter().enumerate() {
+        let ended = at + 1 < logs.len();
+        fold.log = ended.then(|| name.clone());
+        fold.continued = at > 0;
+        fold.next = 0;
+        // A log that is changed while it is read is read anew, from its beginning.
+        let begun = (logs.len() > 1).then(|| fold.clone());
+        let mut show = |index, header: &Header, body: &str| {
+            if index < fold.next {
+                match &begun {
+                    Some(begun) => *fold = begun.clone(),
+                    None => *fold = Fold::new(fold.only.take()),
+                }
+            }
+            let wanted = !ended || fold.only.as_ref().is_none_or(|only| only.contains(&header.stream));
+            let events = if wanted { events::read(body.as_bytes()) } else { Ok(Vec::new()) };
+            if !ended {
+                visit(index, header, events.as_deref());
+            }
+            fold.entry(index, header, events.as_deref().ok());
+        };
+        let report = verify_store(path, &mut show).map_err(|error| match error {
+            ledger::Error::Missing if ended => {
+                Error::damaged("ledger_gone", format!("verify {name}, a log that ended before a recovery"), None)
+            }
+            ledger::Error::Missing => no_ledger(root),
+            error => ledger_error("verify the ledger", error),
+        })?;
+        reports.push((name.clone(), report));
+    }
+    Ok(reports)
+}
+
+/// Whether the first entry of each log after a recovery names the log before it as that lies there.
+fn joint(logs: &[(String, PathBuf)], audit: &Audit) -> Result<Option<Misstep>> {
+    for (at, (_, before)) in audit.past.iter().enumerate() {
+        let path = &logs[at + 1].1;
+        let mut first = None;
+        let mut show = |index, header: &Header, body: &str| {
+            if index == 0 {
+                let named =
+                    events::read(body.as_bytes()).unwrap_or_default().into_iter().next().map(|event| event.data);
+                first = Some((header.stream.to_string(), named));
+            }
+        };
+        verify_store(path, &mut show).map_err(|error| ledger_error("verify the ledger", error))?;
+        let named = match &first {
+            Some((_, Some(EventData::LedgerRecovered(said)))) => Some((said.restored_size, said.restored_root.0)),
+            _ => None,
+        };
+        if named != before.root.map(|root| (before.entries, root.0)) {
+            let log = (at + 2 < logs.len()).then(|| logs[at + 1].0.clone());
+            let stream = first.map(|(stream, _)| stream).unwrap_or_default();
+            let why = "the first entry after a recovery does not name the log before it as it lies there";
+            return Ok(Some(Misstep { leaf_index: 0, stream, seq: 0, log, why }));
+        }
+    }
+    Ok(None)
 }
 
 /// What a stream is, by its first entry.
@@ -92,12 +164,14 @@ pub fn audit_with(root: &Path, visit: &mut Visit<'_>) -> Result<Audit> {
 enum Kind {
     /// Of an object.
     Upload(Box<Upload>),
-    /// What a person or a sweeper did.
+    /// Of a study as a whole, written by the sweeper.
+    Study(Box<Study>),
+    /// What a person did.
     Act,
 }
 
 /// One reading of the log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Fold {
     /// The streams to fold from beginning to end; without it all, each as long as it has no end.
     only: Option<BTreeSet<StreamKey>>,
@@ -107,32 +181,27 @@ struct Fold {
     misstep: Option<Misstep>,
     /// Index that the next entry has at least; a lower one means that the reading began anew.
     next: u64,
+    /// The log that is read, if it ended before a recovery.
+    log: Option<String>,
+    /// Whether a log was read before it, in which a stream may have begun.
+    continued: bool,
 }
 
 impl Fold {
     fn new(only: Option<BTreeSet<StreamKey>>) -> Self {
-        Self { only, open: HashMap::new(), again: BTreeSet::new(), misstep: None, next: 0 }
-    }
-
-    /// Takes in an entry of which only few are looked at, so that the others need not be parsed.
-    fn read(&mut self, leaf_index: u64, header: &Header, body: &str) {
-        let wanted = self.only.as_ref().is_none_or(|only| only.contains(&header.stream));
-        let events = if wanted { events::read(body.as_bytes()).ok() } else { None };
-        self.entry(leaf_index, header, events.as_deref());
+        Self { only, open: HashMap::new(), again: BTreeSet::new(), misstep: None, next: 0, log: None, continued: false }
     }
 
     /// Takes in an entry; `None` stands for events that this program does not know.
     fn entry(&mut self, leaf_index: u64, header: &Header, events: Option<&[Event]>) {
-        if leaf_index < self.next {
-            *self = Self::new(self.only.take());
-        }
         self.next = leaf_index + 1;
         if self.misstep.is_some() || self.only.as_ref().is_some_and(|only| !only.contains(&header.stream)) {
             return;
         }
         if let Err(why) = self.take_in(header, events) {
             let (stream, seq) = (header.stream.to_string(), header.seq);
-            self.misstep = Some(Misstep { leaf_index, stream, seq, why });
+            let log = self.log.clone();
+            self.misstep = Some(Misstep { leaf_index, stream, seq, log, why });
         }
     }
 
@@ -144,7 +213,7 @@ impl Fold {
         }
         let mut kind = match self.open.remove(&header.stream) {
             Some(kind) => kind,
-            None if header.seq == 0 => first(events),
+            None if header.seq == 0 && !(self.continued && self.only.is_none() && goes_on(events)) => first(events),
             None => {
                 self.again.insert(header.stream);
                 return Ok(());
@@ -154,11 +223,22 @@ impl Fold {
             Kind::Act if events.iter().any(is_of_upload) => {
                 return Err("a step of an object stands in a stream that received none");
             }
+            Kind::Act if events.iter().any(is_of_study) => {
+                return Err("a word about a study as a whole stands in a stream that is not the study's");
+            }
             Kind::Act => {}
+            Kind::Study(study) => {
+                events.iter().try_for_each(|event| study.apply(event)).map_err(|misplaced| misplaced.why)?;
+            }
             Kind::Upload(upload) => step(upload, events, header)?,
         }
-        let ended = matches!(&kind, Kind::Upload(upload) if upload.ended().is_some());
-        if self.only.is_some() || matches!(&kind, Kind::Upload(_)) && !ended {
+        // A study completed is an end that a late object takes back: it is then folded anew, like a replay.
+        let open = match &kind {
+            Kind::Upload(upload) => upload.ended().is_none(),
+            Kind::Study(study) => study.completed().is_none(),
+            Kind::Act => false,
+        };
+        if self.only.is_some() || open {
             self.open.insert(header.stream, kind);
         }
         Ok(())
@@ -168,8 +248,19 @@ impl Fold {
 fn first(events: &[Event]) -> Kind {
     match events.first().map(|event| &event.data) {
         Some(EventData::ObjectReceived(_)) => Kind::Upload(Box::default()),
+        Some(EventData::StudyCompleted(_) | EventData::StudyReopened(_)) => Kind::Study(Box::default()),
         _ => Kind::Act,
     }
+}
+
+/// Whether the first events that a stream has in a log may go on from one that ended.
+fn goes_on(events: &[Event]) -> bool {
+    let goes_on = |event: &Event| {
+        let data = &event.data;
+        let taken_up = matches!(data, EventData::ReplayRequested(_) | EventData::ReviewDecided(_));
+        taken_up || is_of_upload(event) && !matches!(data, EventData::ObjectReceived(_))
+    };
+    events.first().is_some_and(goes_on)
 }
 
 /// Whether the event can stand in the stream of an object only.
@@ -184,6 +275,10 @@ fn is_of_upload(event: &Event) -> bool {
             | EventData::InstanceDelivered(_)
             | EventData::ProcessingFailed(_)
     )
+}
+
+fn is_of_study(event: &Event) -> bool {
+    matches!(event.data, EventData::StudyCompleted(_) | EventData::StudyReopened(_))
 }
 
 fn step(upload: &mut Upload, events: &[Event], header: &Header) -> std::result::Result<(), &'static str> {

@@ -9,8 +9,10 @@ const FREE_MAX: usize = 64;
 /// Free buffers together hold at most this many bytes.
 const FREE_BYTES_MAX: usize = 24 << 20;
 
-/// Capacities are multiples of this many bytes.
+/// Capacities are multiples of this many bytes, those of small objects of fewer.
 const GRAIN: usize = 64 << 10;
+/// What a small object's capacity is a multiple of: reports differ by more than slices do, and are many.
+const SMALL_GRAIN: usize = 8 << 10;
 
 static FREE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
@@ -23,7 +25,8 @@ impl Buffer {
     /// in it, so that a reader who overwrites every byte need not have it zeroed first.
     pub fn with_capacity(capacity: usize) -> Self {
         // Slices of one series differ by a few bytes: rounded up, a buffer fits the next one too.
-        let capacity = capacity.next_multiple_of(GRAIN);
+        let grain = if capacity < GRAIN { SMALL_GRAIN } else { GRAIN };
+        let capacity = capacity.next_multiple_of(grain);
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         let fit = free.iter().rposition(|buffer| buffer.capacity() >= capacity);
         let found = fit.map(|index| free.swap_remove(index));

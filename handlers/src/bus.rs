@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use domain::events::EventData;
-use domain::workflow::rules::{RULES, Rule};
+use domain::workflow::Step;
+use domain::workflow::rules::{Action, RULES, Rule};
 
 use crate::error::{Error, Result};
 
@@ -38,5 +39,15 @@ impl Bus {
     /// Returns the rules that this event sets off, in the order of the table.
     pub fn matches(&self, event: &EventData) -> impl Iterator<Item = &'static Rule> {
         RULES.iter().filter(|rule| rule.matches(event) && !self.off.contains(rule.name))
+    }
+
+    /// Returns the step at which this event sets the work off, on a stream whose next step is `due`; none if no rule that
+    /// is on starts or resumes anything.
+    pub fn begins(&self, event: &EventData, due: Option<Step>) -> Option<Step> {
+        self.matches(event).fold(None, |begun, rule| match rule.action {
+            Action::Start { step } => begun.or(Some(step)),
+            Action::Resume => begun.or(due),
+            Action::Notify => begun,
+        })
     }
 }

@@ -47,10 +47,31 @@ pub fn create_missing(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Error::store("make keys/ durable", error))
 }
 
+/// Returns every key with the name of its file.
+pub fn named(keys: &Keys) -> impl Iterator<Item = (String, &Key)> {
+    let index = keys.index.iter().map(|(version, key)| (format!("index.v{version}"), key));
+    [("stream".to_owned(), &keys.stream), ("mapping".to_owned(), &keys.mapping)].into_iter().chain(index)
+}
+
+/// Writes keys that were kept elsewhere into the folder of a store that is put together.
+///
+/// # Errors
+/// `store_unwritable`, `disk_full` and the like.
+pub fn write_all(folder: &Path, keys: &Keys, before: crate::backup::Before<'_>) -> Result<()> {
+    for (name, key) in named(keys) {
+        let written = before("write a key").and_then(|()| write_key(folder, &name, key));
+        written.map_err(|error| Error::store(format!("write keys/{name}"), error))?;
+    }
+    Ok(())
+}
+
 fn create_key(folder: &Path, name: &str) -> io::Result<()> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    let key = Key::new(bytes);
+    write_key(folder, name, &Key::new(bytes))
+}
+
+fn write_key(folder: &Path, name: &str, key: &Key) -> io::Result<()> {
     let temporary = folder.join(format!("{name}.new"));
     // What a crash left half written was never used: no object was received before all keys stood.
     fs::remove_file(&temporary)

@@ -1,8 +1,9 @@
 //! What every step is given: the ports and values of a pipeline, and the work in hand on one stream.
 
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use domain::Rejection;
 use domain::dicom::deidentify::Profile;
 use domain::dicom::identity::Identity;
 use domain::dicom::limits::Limits;
@@ -12,11 +13,14 @@ use domain::events::{Code, Digest, Event, EventData};
 use domain::ids::{Keys, Location, StreamId};
 use domain::upload::{Misplaced, Upload};
 use domain::workflow::{FailureKind, Step};
+use domain::{Phi, Rejection};
 use ledger::{Ledger, StreamKey, Tip};
 
 use crate::acting::Person;
 use crate::buffers::Buffer;
-use crate::error::{Error, Result};
+use crate::commit::Held;
+use crate::error::{Error, Result, Scope};
+use crate::objects::folder::FILE_BUCKET;
 use crate::ports::objects::Objects;
 use crate::reading::{self, Sequential};
 use crate::sources::Sources;
@@ -46,6 +50,8 @@ pub struct Pipeline {
     pub surroundings: Arc<dyn Surroundings>,
     /// Who started the run, if it was a person: the actor of what only a person may ask for.
     pub operator: Option<Person>,
+    /// Where the store keeps copies of originals, read when a source is gone; none if it keeps none.
+    pub copies: Option<PathBuf>,
 }
 
 /// A failed try, for the step that records it.
@@ -95,6 +101,12 @@ pub struct Work {
     pub already_present: bool,
     /// What was recorded and not yet shown to the rules.
     pub news: Vec<EventData>,
+    /// Whether decisions may be held back to be recorded together with the next one.
+    pub holds: bool,
+    /// Decisions held back; `upload` counts them as taken.
+    pub held: Vec<Held>,
+    /// Set when held decisions were not recorded as they were: the step in hand is no longer the one that is due.
+    pub behind: bool,
 }
 
 /// A scan and what was read from it.
@@ -123,7 +135,16 @@ impl Work {
             failure: None,
             already_present: false,
             news: Vec::new(),
+            holds: false,
+            held: Vec::new(),
+            behind: false,
         }
+    }
+
+    /// Lets go of the object's bytes and structure; whoever needs them again reads the source again.
+    pub fn let_go(&mut self) {
+        self.raw = None;
+        self.scan = None;
     }
 
     /// Takes in the next event of the stream.
@@ -171,7 +192,15 @@ impl Pipeline {
             limits,
             surroundings,
             operator: None,
+            copies: None,
         })
+    }
+
+    /// Reads the copies of originals in this folder where a source is gone.
+    #[must_use]
+    pub fn with_copies(mut self, folder: PathBuf) -> Self {
+        self.copies = Some(folder);
+        self
     }
 
     /// Names the person who starts the run.
@@ -210,11 +239,68 @@ impl Pipeline {
         Ok(work.scan.as_ref().expect("it was set above"))
     }
 
+    /// Makes sure that the object in hand is what was received, reading it whole: its source, or else the store's copy.
+    ///
+    /// # Errors
+    /// `source_*`: neither is there, or neither holds the bytes that were received.
+    pub async fn check_source(&self, work: &mut Work) -> Result<()> {
+        self.read(work).await?;
+        if matches!(work.raw, Some(Raw::Memory(_))) {
+            return Ok(());
+        }
+        match self.hash_there(work).await {
+            Err(error) if is_of_source(&error) && self.turn_to_copy(work)? => {
+                self.hash_there(work).await.map_err(|_| self.turn_back(work, error))
+            }
+            other => other,
+        }
+    }
+
+    /// Looks whether the object in hand can be opened and has the size that was received; its bytes are not read.
+    ///
+    /// # Errors
+    /// `source_*`: neither the source nor the store's copy is such.
+    pub async fn look_at_source(&self, work: &mut Work) -> Result<()> {
+        match self.look_there(work).await {
+            Err(error) if is_of_source(&error) && self.turn_to_copy(work)? => {
+                self.look_there(work).await.map_err(|_| self.turn_back(work, error))
+            }
+            other => other,
+        }
+    }
+
+    async fn look_there(&self, work: &mut Work) -> Result<()> {
+        let location = self.location(work)?.clone();
+        let size_bytes = self.objects.open(&location).await?.size_bytes();
+        if work.upload.source().is_none_or(|received| received.size_bytes != size_bytes) {
+            return Err(Error::source_changed("look at an object again: it has another size than was received"));
+        }
+        Ok(())
+    }
+
+    async fn hash_there(&self, work: &mut Work) -> Result<()> {
+        let location = self.location(work)?.clone();
+        let digest = reading::hash_large(self.objects.open(&location).await?.as_mut()).await?;
+        if work.upload.source().is_none_or(|received| received.sha256 != digest) {
+            return Err(Error::source_changed("read an object again: its bytes are not those that were received"));
+        }
+        Ok(())
+    }
+
     /// Makes sure that a small object is in memory and is the one that was received. A large one is checked by the pump.
     async fn read(&self, work: &mut Work) -> Result<()> {
         if work.raw.is_some() {
             return Ok(());
         }
+        match self.read_there(work).await {
+            Err(error) if is_of_source(&error) && self.turn_to_copy(work)? => {
+                self.read_there(work).await.map_err(|_| self.turn_back(work, error))
+            }
+            other => other,
+        }
+    }
+
+    async fn read_there(&self, work: &mut Work) -> Result<()> {
         let location = self.location(work)?.clone();
         let mut source = self.objects.open(&location).await?;
         if source.size_bytes() > reading::IN_MEMORY_MAX {
@@ -229,6 +315,26 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Goes over to the store's copy of the original, if there is one; its digest is held against the same record.
+    fn turn_to_copy(&self, work: &mut Work) -> Result<bool> {
+        let Some(folder) = &self.copies else { return Ok(false) };
+        if !self.sources.get(work.stream, &self.keys)?.is_some_and(|row| row.copied) {
+            return Ok(false);
+        }
+        let path = folder.join(format!("{}.dcm", work.stream));
+        let key = Phi::new(path.into_os_string().into_vec());
+        work.location = Some(Location { bucket: FILE_BUCKET.to_owned(), key, version: String::new() });
+        work.raw = None;
+        tracing::debug!(stream = %work.stream, "reads the copy of a source that is gone or changed");
+        Ok(true)
+    }
+
+    /// The copy is no better: the next try begins at the source again, and what ailed the source is told.
+    fn turn_back(&self, work: &mut Work, error: Error) -> Error {
+        work.location = None;
+        error
+    }
+
     /// Returns a reader of the object in hand from front to back that ends with a check of its digest.
     pub async fn sequential(&self, work: &mut Work) -> Result<Sequential> {
         let expected = work.upload.source().map(|received| received.sha256);
@@ -236,6 +342,11 @@ impl Pipeline {
         let location = self.location(work)?.clone();
         Ok(Sequential::new(self.objects.open(&location).await?, expected, deflated_from, &self.limits))
     }
+}
+
+/// Whether it is this object's source that cannot be had, and not what every object needs.
+const fn is_of_source(error: &Error) -> bool {
+    matches!(error, Error::Transient { scope: Scope::Object, .. })
 }
 
 /// Runs a pure rule over an object; should it panic, the object fails and the run goes on. The rules have no state that a

@@ -2,6 +2,7 @@
 //!
 //! Memory is constant: blocks of 256 KB, whatever the object's size.
 
+use domain::dicom::numbers::NumberCheck;
 use domain::dicom::plan::{Emit, Plan};
 use sha2::{Digest as _, Sha256};
 
@@ -40,6 +41,9 @@ pub async fn pump(plan: &Plan, mut input: Input<'_>, staging: &mut dyn Staging) 
         match *piece {
             Emit::Bytes(ref bytes) => sink.push(bytes).await?,
             Emit::Copy { offset, len } => copy(&mut input, &mut sink, offset, len, 1).await?,
+            Emit::Numbers { offset, len } => {
+                numbers(&mut input, &mut sink, offset, len, plan.numbers.check(offset)).await?
+            }
             Emit::Swap { offset, len, unit } => copy(&mut input, &mut sink, offset, len, usize::from(unit)).await?,
         }
     }
@@ -53,14 +57,19 @@ fn to_usize(len: u64) -> usize {
     usize::try_from(len).unwrap_or(usize::MAX)
 }
 
+/// Returns a range of an object in memory.
+fn range<'a>(input: &Input<'a>, offset: u64, len: u64) -> Result<&'a [u8]> {
+    let Input::Memory { bytes, base } = input else { return Ok(&[]) };
+    let from = to_usize(offset.wrapping_sub(*base));
+    let range = from.checked_add(to_usize(len)).and_then(|to| bytes.get(from..to));
+    range.ok_or_else(|| Error::broken("plan_offsets", "copy a range that the object does not have"))
+}
+
 /// Copies `len` bytes from `offset`, reversing each group of `unit` bytes (1: unchanged).
 async fn copy(input: &mut Input<'_>, sink: &mut Sink<'_>, offset: u64, len: u64, unit: usize) -> Result<()> {
     match input {
-        Input::Memory { bytes, base } => {
-            let from = to_usize(offset.wrapping_sub(*base));
-            let range = from.checked_add(to_usize(len)).and_then(|to| bytes.get(from..to));
-            let range =
-                range.ok_or_else(|| Error::broken("plan_offsets", "copy a range that the object does not have"))?;
+        Input::Memory { .. } => {
+            let range = range(input, offset, len)?;
             if unit == 1 { sink.push(range).await } else { sink.push_swapped(range, unit).await }
         }
         Input::Stream(source) => {
@@ -76,6 +85,33 @@ async fn copy(input: &mut Input<'_>, sink: &mut Sink<'_>, offset: u64, len: u64,
             Ok(())
         }
     }
+}
+
+/// Copies `len` bytes of numeric text from `offset` and reads them on the way.
+async fn numbers(
+    input: &mut Input<'_>,
+    sink: &mut Sink<'_>,
+    offset: u64,
+    len: u64,
+    mut check: NumberCheck<'_>,
+) -> Result<()> {
+    match input {
+        Input::Memory { .. } => {
+            check.feed(range(input, offset, len)?)?;
+            copy(input, sink, offset, len, 1).await?;
+        }
+        Input::Stream(source) => {
+            source.skip_to(offset).await?;
+            let mut left = len;
+            while left > 0 {
+                let block = source.take(to_usize(left).min(BLOCK), 1).await?;
+                left -= block.len() as u64;
+                check.feed(block)?;
+                sink.push(block).await?;
+            }
+        }
+    }
+    Ok(check.finish()?)
 }
 
 struct Sink<'a> {

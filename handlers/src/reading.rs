@@ -170,6 +170,11 @@ impl Sequential {
             return Err(Error::broken("plan_offsets", "read an object backwards"));
         }
         while self.position < offset {
+            if self.inflating.as_ref().is_some_and(|inflating| self.position < inflating.from) {
+                // The first turn passes over what lies in front of the deflated bytes; nothing of them may be taken for it.
+                self.fill().await?;
+                continue;
+            }
             let step = to_usize(offset - self.position).min(BLOCK);
             self.take(step, 1).await?;
         }
@@ -278,5 +283,51 @@ impl Sequential {
             return Err(Error::source_changed("read an object again: its bytes are not those that were received"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use domain::Phi;
+    use domain::dicom::scan::scan_slice;
+    use domain::dicom::skeleton::Encoding;
+    use domain::dicom::testkit;
+    use domain::dicom::{Tag, VR};
+
+    use super::*;
+    use crate::objects::folder::{FILE_BUCKET, FolderObjects};
+
+    /// A data set deflated without compression: one stored block (RFC 1951 3.2.4).
+    fn stored(data_set: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(data_set.len()).expect("one block");
+        let mut block = vec![1];
+        block.extend_from_slice(&len.to_le_bytes());
+        block.extend_from_slice(&(!len).to_le_bytes());
+        block.extend_from_slice(data_set);
+        block
+    }
+
+    #[tokio::test]
+    async fn a_deflated_object_is_scanned_in_blocks_as_it_is_in_memory() {
+        let set = testkit::DataSet::new(Encoding::EXPLICIT_LE).identity();
+        let set = set.element(Tag(0x7FE0, 0x0010), VR::OW, &[7; 20_000]).bytes();
+        let bytes = testkit::file("1.2.840.10008.1.2.1.99", &stored(&set));
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("deflated.dcm");
+        std::fs::write(&path, &bytes).expect("written");
+        let objects = FolderObjects::new(PathBuf::new(), PathBuf::new());
+        let key = Phi::new(path.as_os_str().as_encoded_bytes().to_vec());
+        let location = Location { bucket: FILE_BUCKET.to_owned(), key, version: String::new() };
+        let (in_memory, inflated) = scan_slice(&bytes, Limits::default()).expect("it scans");
+        let in_blocks = scan_source(&objects, &location, Limits::default()).await.expect("it scans");
+        assert_eq!(in_blocks, in_memory);
+        let from = in_memory.data_set;
+        let source = objects.open(&location).await.expect("it opens");
+        let mut reader = Sequential::new(source, None, Some(from), &Limits::default());
+        let inflated = inflated.expect("it is short");
+        reader.skip_to(from + 100).await.expect("forward");
+        assert_eq!(reader.take(50, 1).await.expect("bytes"), &inflated[100..150]);
     }
 }

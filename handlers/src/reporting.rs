@@ -51,8 +51,9 @@ fn integrity(audit: &Audit) -> Integrity {
 /// # Errors
 /// `study_unknown`, `study_ambiguous`; what the ledger says otherwise.
 pub async fn study(store: &Store, name: &Phi<String>) -> Result<(Scope, Option<IndexHash>)> {
-    let (streams, about) = ask::streams_of_study(store, name).await?;
-    let streams: BTreeSet<StreamKey> = streams.into_iter().collect();
+    let (entries, about) = ask::study(store, name).await?;
+    let firsts = entries.iter().filter_map(|stream| stream.first());
+    let streams: BTreeSet<StreamKey> = firsts.map(|entry| entry.header.stream).collect();
     Ok((Scope::Study { streams, subject: about.map(|hash| hash.to_string()) }, about))
 }
 

@@ -9,8 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::Phi;
+use domain::events::Digest;
 use domain::ids::{Keys, Location, StreamId};
 use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
@@ -26,8 +28,22 @@ CREATE TABLE IF NOT EXISTS sources (
     ended   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX IF NOT EXISTS sources_open ON sources (id) WHERE ended = 0;
-PRAGMA user_version = 1;
+CREATE TABLE IF NOT EXISTS notes (
+    id   BLOB PRIMARY KEY CHECK (length(id) = 16),
+    salt BLOB NOT NULL CHECK (length(salt) = 16),
+    text TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS replays (
+    run   BLOB PRIMARY KEY CHECK (length(run) = 16),
+    asked BLOB NOT NULL CHECK (length(asked) = 32)
+) STRICT;
+CREATE TABLE IF NOT EXISTS forgotten (
+    stream BLOB PRIMARY KEY CHECK (length(stream) = 16)
+) STRICT;
+PRAGMA user_version = 3;
 ";
+/// The version that [`SCHEMA`] leaves; a file that has it is not written to when it is opened.
+const SCHEMA_VERSION: i64 = 3;
 
 /// Where one object lies, and what was seen when it was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,9 +62,11 @@ pub struct SourceRow {
 #[derive(Debug)]
 pub struct Sources {
     connection: Mutex<Connection>,
+    /// Of a dry run: what would be written is dropped.
+    pub(crate) discards: bool,
 }
 
-fn sql(tried: &'static str) -> impl Fn(rusqlite::Error) -> Error {
+pub(crate) fn sql(tried: &'static str) -> impl Fn(rusqlite::Error) -> Error {
     move |error| {
         let code = match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => "disk_full",
@@ -86,23 +104,39 @@ impl Sources {
         connection.busy_timeout(Duration::from_secs(10)).map_err(&opened)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(&opened)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(&opened)?;
-        connection.execute_batch(SCHEMA).map_err(&opened)?;
-        Ok(Self { connection: Mutex::new(connection) })
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&opened)?;
+        if version < SCHEMA_VERSION {
+            connection.execute_batch(SCHEMA).map_err(&opened)?;
+        }
+        Ok(Self { connection: Mutex::new(connection), discards: false })
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    /// Opens the table for a dry run: it answers, and drops what it is told to keep.
+    ///
+    /// # Errors
+    /// As [`Sources::open`].
+    pub fn open_discarding(path: &Path) -> Result<Self> {
+        Ok(Self { discards: true, ..Self::open(path)? })
+    }
+
+    pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers where objects lie, in this order, durably. Rows that are known already stay as they are.
+    /// Remembers where objects lie, in this order, durably. Rows that are known already stay as they are; of a stream that
+    /// was forgotten nothing is remembered again.
     pub fn put(&self, rows: &[SourceRow]) -> Result<()> {
+        if self.discards {
+            return Ok(());
+        }
         let failed = sql("remember where objects lie");
         let mut connection = self.connection();
         let transaction = connection.transaction().map_err(&failed)?;
         {
             let mut insert = transaction
                 .prepare_cached(
-                    "INSERT INTO sources (stream, bucket, key, version, size, copied) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                    "INSERT INTO sources (stream, bucket, key, version, size, copied) SELECT ?1, ?2, ?3, ?4, ?5, ?6
+                     WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE stream = ?1)
                      ON CONFLICT (stream) DO UPDATE SET copied = max(copied, excluded.copied)",
                 )
                 .map_err(&failed)?;
@@ -120,7 +154,7 @@ impl Sources {
     /// Returns where the object of `stream` lies.
     ///
     /// # Errors
-    /// `source_mismatch` when the row does not hash to its stream: the table was altered.
+    /// `source_forgotten`; `source_mismatch` when the row does not hash to its stream: the table was altered.
     pub fn get(&self, stream: StreamId, keys: &Keys) -> Result<Option<SourceRow>> {
         let failed = sql("look up where an object lies");
         let connection = self.connection();
@@ -130,6 +164,10 @@ impl Sources {
         match row {
             Some(row) if keys.object_stream(&row.location) != stream => {
                 Err(Error::broken("source_mismatch", format!("look up where the object of stream {stream} lies")))
+            }
+            None if forgotten(&connection, stream).map_err(&failed)? => {
+                let tried = format!("look up where the object of stream {stream} lies: that was erased by `forget`");
+                Err(Error::broken("source_forgotten", tried))
             }
             other => Ok(other),
         }
@@ -146,8 +184,142 @@ impl Sources {
         rows.map(|row| row.map(|bytes| StreamId(domain::ids::KeyedHash(bytes))).map_err(&failed)).collect()
     }
 
+    /// Returns the place of a stream in the order of receipt; none if its row is gone.
+    pub fn order(&self, stream: StreamId) -> Result<Option<i64>> {
+        let failed = sql("look up when an object was received");
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached("SELECT id FROM sources WHERE stream = ?1").map_err(&failed)?;
+        statement.query_row([stream.0.0], |row| row.get(0)).optional().map_err(&failed)
+    }
+
+    /// Notes that a replay began, so that the same request goes on with it. A hint, never truth: the ledger decides.
+    pub fn begin_replay(&self, run: Uuid, asked: Digest) -> Result<()> {
+        if self.discards {
+            return Ok(());
+        }
+        let insert = "INSERT INTO replays (run, asked) VALUES (?1, ?2) ON CONFLICT (run) DO NOTHING";
+        let done = self.connection().execute(insert, params![run.as_bytes(), asked.0]);
+        done.map(drop).map_err(sql("note that a replay began"))
+    }
+
+    /// Returns the replays of this request that have not ended, newest first; at most 16.
+    pub fn open_replays(&self, asked: Digest) -> Result<Vec<Uuid>> {
+        let failed = sql("look up an unfinished replay");
+        let connection = self.connection();
+        let query = "SELECT run FROM replays WHERE asked = ?1 ORDER BY run DESC LIMIT 16";
+        let mut statement = connection.prepare_cached(query).map_err(&failed)?;
+        let rows = statement.query_map([asked.0], |row| row.get::<_, [u8; 16]>(0)).map_err(&failed)?;
+        rows.map(|row| row.map(Uuid::from_bytes).map_err(&failed)).collect()
+    }
+
+    /// Notes that a replay ended.
+    pub fn end_replay(&self, run: Uuid) -> Result<()> {
+        if self.discards {
+            return Ok(());
+        }
+        let done = self.connection().execute("DELETE FROM replays WHERE run = ?1", params![run.as_bytes()]);
+        done.map(drop).map_err(sql("note that a replay ended"))
+    }
+
+    /// Whether the object of `stream` was forgotten.
+    ///
+    /// # Errors
+    /// `sources_*`.
+    pub fn is_forgotten(&self, stream: StreamId) -> Result<bool> {
+        forgotten(&self.connection(), stream).map_err(sql("look up whether an object was forgotten"))
+    }
+
+    /// Returns for how many of the streams it is known where their objects lie.
+    ///
+    /// # Errors
+    /// `sources_*`.
+    pub fn count(&self, streams: &[StreamId]) -> Result<u64> {
+        let failed = sql("count what is known of objects");
+        let connection = self.connection();
+        let mut statement =
+            connection.prepare_cached("SELECT count(*) FROM sources WHERE stream = ?1").map_err(&failed)?;
+        let mut count = 0;
+        for stream in streams {
+            count += statement.query_row([stream.0.0], |row| row.get::<_, i64>(0)).map_err(&failed)?;
+        }
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
+    /// Erases where the objects of these streams lie, so that no byte of it stays in the file, and notes that they are
+    /// forgotten: nothing is remembered of them again. Doing it again changes nothing, and finishes what was cut short.
+    ///
+    /// # Errors
+    /// `sources_io`, also while another process reads the table: then the bytes may still be there, and it is to be called
+    /// again.
+    pub fn forget(&self, streams: &[StreamId]) -> Result<()> {
+        let failed = sql("erase where objects lie");
+        let mut connection = self.connection();
+        // A page that was split before may hold a copy of what was moved: the file is written anew, and not by way of a
+        // temporary file.
+        connection.pragma_update(None, "secure_delete", true).map_err(&failed)?;
+        connection.pragma_update(None, "temp_store", "MEMORY").map_err(&failed)?;
+        let transaction = connection.transaction().map_err(&failed)?;
+        for stream in streams {
+            transaction
+                .execute("INSERT OR IGNORE INTO forgotten (stream) VALUES (?1)", [stream.0.0])
+                .map_err(&failed)?;
+            transaction.execute("DELETE FROM sources WHERE stream = ?1", [stream.0.0]).map_err(&failed)?;
+        }
+        transaction.commit().map_err(&failed)?;
+        connection.execute_batch("VACUUM").map_err(&failed)?;
+        let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        match busy.map_err(&failed)? {
+            0 => Ok(()),
+            _ => Err(Error::lost("sources_io", "erase where objects lie", "another process reads sources.sqlite")),
+        }
+    }
+
+    /// Copies the table as it is now into the new file `to`, readable by the operator alone.
+    ///
+    /// # Errors
+    /// `store_unwritable`, `disk_full`, `sources_*`.
+    pub fn copy_to(&self, to: &Path) -> Result<()> {
+        let tried = "copy sources.sqlite";
+        // SQLite writes into an empty file that is there, whose mode is then ours.
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(to)
+            .map_err(|error| Error::store(tried, error))?;
+        let Some(path) = to.to_str() else {
+            return Err(Error::store(tried, io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8")));
+        };
+        self.connection().execute("VACUUM INTO ?1", [path]).map(drop).map_err(sql(tried))
+    }
+
+    /// Returns the streams of which a table copied to `path` names a copy of the original, with the SHA-256 of each.
+    ///
+    /// # Errors
+    /// `sources_*`.
+    pub fn copies_in(&self, path: &Path) -> Result<Vec<(StreamId, domain::events::Digest)>> {
+        let failed = sql("list copies of originals");
+        let connection =
+            Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(&failed)?;
+        let query = "SELECT stream, version FROM sources WHERE copied <> 0 ORDER BY stream";
+        let mut statement = connection.prepare(query).map_err(&failed)?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, String>(1)?)));
+        let mut copies = Vec::new();
+        for row in rows.map_err(&failed)? {
+            let (stream, version) = row.map_err(&failed)?;
+            let stream = StreamId(domain::ids::KeyedHash(stream));
+            let digest = domain::events::Digest::parse(&version)
+                .ok_or_else(|| Error::broken("source_mismatch", format!("list copies: that of stream {stream}")))?;
+            copies.push((stream, digest));
+        }
+        Ok(copies)
+    }
+
     /// Notes that streams ended, so that the next start need not look at them. A hint, never truth: the ledger decides.
     pub fn set_ended(&self, streams: &[StreamId], ended: bool) -> Result<()> {
+        if self.discards {
+            return Ok(());
+        }
         let failed = sql("note which streams ended");
         let mut connection = self.connection();
         let transaction = connection.transaction().map_err(&failed)?;
@@ -160,6 +332,14 @@ impl Sources {
         }
         transaction.commit().map_err(&failed)
     }
+}
+
+fn forgotten(connection: &Connection, stream: StreamId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM forgotten WHERE stream = ?1")?
+        .query_row([stream.0.0], |_| Ok(()))
+        .optional()
+        .map(|found| found.is_some())
 }
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<SourceRow> {
@@ -201,12 +381,68 @@ mod tests {
     }
 
     #[test]
+    fn of_a_forgotten_object_no_byte_stays_even_while_the_table_is_open_and_it_is_not_remembered_again() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let sources = Sources::open(&folder.path().join("sources.sqlite")).expect("open");
+        let rows: Vec<SourceRow> = (0..300).map(|n| row(&format!("/incoming/Nightingale-{n}/slice"))).collect();
+        sources.put(&rows).expect("put");
+        sources.put(&[row("/incoming/Seacole/slice")]).expect("put");
+        let streams: Vec<StreamId> = rows.iter().map(|row| row.stream).collect();
+        assert_eq!(sources.count(&streams).expect("count"), 300);
+        for again in [false, true] {
+            sources.forget(&streams).expect("forget");
+            sources.put(&rows).expect("putting again is no error");
+            assert_eq!(sources.count(&streams).expect("count"), 0, "again: {again}");
+            for file in fs::read_dir(folder.path()).expect("folder") {
+                let bytes = fs::read(file.expect("entry").path()).expect("read");
+                assert!(!bytes.windows(11).any(|window| window == b"Nightingale"), "a path is still there");
+            }
+        }
+        assert!(sources.is_forgotten(streams[0]).expect("look"));
+        assert_eq!(sources.get(streams[0], &keys()).expect_err("told").code(), "source_forgotten");
+        assert_eq!(sources.open_streams(10).expect("list"), [row("/incoming/Seacole/slice").stream]);
+    }
+
+    #[test]
     fn a_row_that_does_not_hash_to_its_stream_is_refused() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let sources = Sources::open(&folder.path().join("sources.sqlite")).expect("open");
         let altered = SourceRow { location: row("/other").location, ..row("/a") };
         sources.put(std::slice::from_ref(&altered)).expect("put");
         assert_eq!(sources.get(altered.stream, &keys()).expect_err("refused").code(), "source_mismatch");
+    }
+
+    #[test]
+    fn a_replay_is_remembered_by_what_was_asked_until_it_ends() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let sources = Sources::open(&folder.path().join("sources.sqlite")).expect("open");
+        let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        for run in [first, first, second] {
+            sources.begin_replay(run, Digest([7; 32])).expect("begin");
+        }
+        assert_eq!(sources.open_replays(Digest([7; 32])).expect("look"), [second, first]);
+        assert!(sources.open_replays(Digest([8; 32])).expect("look").is_empty());
+        sources.end_replay(second).expect("end");
+        assert_eq!(sources.open_replays(Digest([7; 32])).expect("look"), [first]);
+    }
+
+    #[test]
+    fn a_dry_run_reads_and_leaves_every_byte_as_it_was() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("sources.sqlite");
+        let rows = [row("/z"), row("/a")];
+        Sources::open(&path).expect("open").put(&rows[..1]).expect("put");
+        let before = fs::read(&path).expect("read");
+        let dry = Sources::open_discarding(&path).expect("open");
+        dry.put(&rows[1..]).expect("dropped");
+        dry.set_ended(&[rows[0].stream], true).expect("dropped");
+        dry.begin_replay(Uuid::from_u128(1), Digest([7; 32])).expect("dropped");
+        dry.keep_note(Uuid::from_u128(1), &Phi::new("why".into()), [1; 16]).expect("dropped");
+        dry.erase_notes(&[Uuid::from_u128(1)]).expect("dropped");
+        assert_eq!(dry.open_streams(10).expect("list"), [rows[0].stream]);
+        assert_eq!(dry.note(Uuid::from_u128(1)).expect("look"), None);
+        drop(dry);
+        assert!(fs::read(&path).expect("read") == before, "a byte was changed");
     }
 
     #[test]

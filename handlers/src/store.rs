@@ -12,9 +12,10 @@ use ledger::{Ledger, Open, Origin, SqliteLedger};
 use crate::commit::ledger_error;
 use crate::error::{Error, Result};
 use crate::objects::folder::FolderObjects;
+use crate::replay::dry::{DryLedger, DryObjects};
 use crate::sources::Sources;
 use crate::surroundings::Surroundings;
-use crate::{keys, pipeline};
+use crate::{keys, pipeline, segments};
 
 /// Name of the project in the origin of its ledgers.
 const ORIGIN_NAME: &str = "medimg";
@@ -47,6 +48,14 @@ pub struct Store {
     _lock: Option<File>,
 }
 
+/// A store whose ledger is closed and whose lock is still held.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    pub(crate) keys: Keys,
+    pub(crate) sources: Arc<Sources>,
+    _lock: Option<File>,
+}
+
 impl Store {
     /// Opens the store at `root`.
     ///
@@ -72,6 +81,7 @@ impl Store {
         }
         let keys = keys::load(&root.join("keys"))?;
         let ledger = open_ledger(root, environment, surroundings)?;
+        let ledger = with_past(root, ledger).map_err(|error| ledger_error("open a log before a recovery", error))?;
         pin_keys(&ledger, &keys)?;
         let sources = Sources::open(&root.join("sources.sqlite"))?;
         let objects = FolderObjects::new(root.join("processed"), root.join("staging"));
@@ -89,6 +99,27 @@ impl Store {
         Ok(store)
     }
 
+    /// As [`Store::open`], for what needs a store that is there.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; `store_missing`, `ledger_gone`.
+    pub fn open_existing(
+        root: &Path,
+        access: Access,
+        environment: &str,
+        surroundings: &dyn Surroundings,
+    ) -> Result<Self> {
+        if !fs::metadata(ledger_path(root)).is_ok_and(|meta| meta.len() > 0) {
+            return Err(no_ledger(root));
+        }
+        Self::open(root, access, environment, surroundings)
+    }
+
+    /// Closes the ledger and keeps the lock.
+    pub(crate) fn close(self) -> Closed {
+        Closed { keys: self.keys, sources: self.sources, _lock: self._lock }
+    }
+
     /// Returns the store's folder.
     pub fn root(&self) -> &Path {
         &self.root
@@ -102,6 +133,11 @@ impl Store {
     /// Returns the folder of processed objects.
     pub fn processed(&self) -> PathBuf {
         self.root.join("processed")
+    }
+
+    /// Returns the path of the views, which need not be there.
+    pub fn views_path(&self) -> PathBuf {
+        self.root.join("views.sqlite")
     }
 
     /// Returns the ports as a pipeline wants them.
@@ -196,11 +232,31 @@ fn open_ledger(root: &Path, environment: &str, surroundings: &dyn Surroundings) 
     }
 }
 
+/// Adds the logs that ended when the store was recovered.
+fn with_past(root: &Path, ledger: SqliteLedger) -> std::result::Result<SqliteLedger, ledger::Error> {
+    let listed = ledger.meta(segments::PAST)?;
+    let past: Vec<_> = segments::numbers(listed.as_deref()).map(|number| root.join(segments::name(number))).collect();
+    if past.is_empty() { Ok(ledger) } else { ledger.with_past(&past) }
+}
+
+/// Compares keys with the check values that stand beside a log, which must name every one of them.
+///
+/// # Errors
+/// `key_other`.
+pub fn compare_keys(pinned: &[(String, String)], keys: &Keys) -> Result<()> {
+    for (name, key) in keys::named(keys) {
+        let (at, value) = (format!("kcv.{name}"), key.check_value().to_string());
+        if !pinned.iter().any(|(pin, found)| *pin == at && *found == value) {
+            let tried = format!("compare keys/{name} with the ledger: it was written with another key");
+            return Err(Error::damaged("key_other", tried, None));
+        }
+    }
+    Ok(())
+}
+
 /// Compares the keys with those that the store was made with; the first opening says which those are.
 fn pin_keys(ledger: &SqliteLedger, keys: &Keys) -> Result<()> {
-    let index = keys.index.iter().map(|(version, key)| (format!("index.v{version}"), key));
-    let all = [("stream".to_owned(), &keys.stream), ("mapping".to_owned(), &keys.mapping)].into_iter().chain(index);
-    for (name, key) in all {
+    for (name, key) in keys::named(keys) {
         pin_key(ledger, &name, key)?;
     }
     Ok(())
@@ -230,7 +286,7 @@ pub fn pipeline(
     limits: domain::dicom::limits::Limits,
     surroundings: Arc<dyn Surroundings>,
 ) -> Result<pipeline::Pipeline> {
-    pipeline::Pipeline::new(
+    let pipeline = pipeline::Pipeline::new(
         store.ledger_port(),
         Arc::clone(&store.objects) as Arc<dyn crate::ports::objects::Objects>,
         Arc::clone(&store.sources),
@@ -238,5 +294,29 @@ pub fn pipeline(
         profile,
         limits,
         surroundings,
-    )
+    )?;
+    Ok(pipeline.with_copies(store.raw()))
+}
+
+/// Makes the pipeline of a dry run: it reads the store, and what it would write goes into memory.
+///
+/// # Errors
+/// As [`pipeline`], and what opening `sources.sqlite` says.
+pub fn dry_pipeline(
+    store: &Store,
+    profile: domain::dicom::deidentify::Profile,
+    limits: domain::dicom::limits::Limits,
+    surroundings: Arc<dyn Surroundings>,
+) -> Result<pipeline::Pipeline> {
+    let sources = Sources::open_discarding(&store.root.join("sources.sqlite"))?;
+    let pipeline = pipeline::Pipeline::new(
+        Arc::new(DryLedger::new(store.ledger_port())),
+        Arc::new(DryObjects::new(Arc::clone(&store.objects) as Arc<dyn crate::ports::objects::Objects>)),
+        Arc::new(sources),
+        store.keys.clone(),
+        profile,
+        limits,
+        surroundings,
+    )?;
+    Ok(pipeline.with_copies(store.raw()))
 }

@@ -7,7 +7,7 @@ use futures::future::{join_all, poll_immediate};
 use uuid::Uuid;
 
 use crate::{
-    Actor, Appended, BODY_BYTES_MAX, Decision, Error, EventTypes, Head, IndexHash, InvalidDecision, Ledger, Log,
+    Actor, Appended, BODY_BYTES_MAX, Decision, Error, EventTypes, Head, IndexHash, InvalidDecision, Ledger, Link, Log,
     LogEntry, Nonce, READ_ENTRIES_MAX, STREAM_ENTRIES_MAX, Stream, StreamKey, Tag, TagKind, Tip, UtcMillis,
     merkle_root,
 };
@@ -20,6 +20,8 @@ pub async fn all<L: Ledger + Log>(ledger: &L) {
     another_decision_for_a_taken_slot_is_a_conflict(ledger).await;
     a_tip_that_the_store_does_not_hold_is_refused(ledger).await;
     time_never_runs_backwards_in_a_stream(ledger).await;
+    a_chain_is_appended_as_its_links_would_be_one_by_one(ledger).await;
+    a_chain_ends_at_the_first_link_that_is_not_new(ledger).await;
     appends_become_durable_in_the_order_of_first_polls(ledger).await;
     a_dropped_append_leaves_all_or_nothing(ledger).await;
     of_many_writers_one_wins_each_slot(ledger).await;
@@ -135,6 +137,49 @@ pub async fn time_never_runs_backwards_in_a_stream<L: Ledger + Log>(ledger: &L) 
         assert_eq!(appended.receipt().header.recorded_at.unix_ms(), recorded);
         tip = appended.receipt().tip();
     }
+}
+
+/// A chain leaves what single appends leave: linked entries, times that do not run backwards, receipts in order.
+pub async fn a_chain_is_appended_as_its_links_would_be_one_by_one<L: Ledger + Log>(ledger: &L) {
+    let stream = stream("chain");
+    let first = append(ledger, &Tip::empty(stream), &decision(0)).await;
+    let mut links: Vec<Link> = (1..5).map(link).collect();
+    links[2].at = UtcMillis::from_unix_ms(1);
+    let answers = ledger.append_chain(&first.receipt().tip(), &links).await;
+    let receipts: Vec<_> = answers.into_iter().map(|answer| answer.expect("appended").into_receipt()).collect();
+    let found = load(ledger, stream).await;
+    assert_eq!(found.entries.len(), 5, "every link is an entry");
+    for (entry, receipt) in found.entries[1..].iter().zip(&receipts) {
+        assert_eq!((&entry.header, entry.leaf), (&receipt.header, receipt.leaf));
+    }
+    for (entry, link) in found.entries[1..].iter().zip(&links) {
+        assert_eq!(entry.header.decision_id, link.decision.decision_id);
+        assert_eq!((entry.nonce, &entry.body), (link.nonce, &link.decision.body));
+    }
+    assert!(found.entries.is_sorted_by_key(|entry| entry.header.recorded_at));
+    assert!(ledger.append_chain(&found.tip(), &[]).await.is_empty(), "a chain without links does nothing");
+}
+
+/// Nothing stands behind a link that was recorded before, lost its slot, or can be no entry.
+pub async fn a_chain_ends_at_the_first_link_that_is_not_new<L: Ledger + Log>(ledger: &L) {
+    let already = stream("chain already");
+    append(ledger, &Tip::empty(already), &decision(1)).await;
+    let answers = ledger.append_chain(&Tip::empty(already), &[link(1), link(2)]).await;
+    assert!(matches!(answers[..], [Ok(Appended::Already(_))]), "{answers:?}");
+    assert_eq!(load(ledger, already).await.entries.len(), 1);
+
+    let lost = stream("chain lost");
+    append(ledger, &Tip::empty(lost), &decision(1)).await;
+    let answers = ledger.append_chain(&Tip::empty(lost), &[link(2), link(3)]).await;
+    assert!(matches!(answers[..], [Err(Error::Conflict { seq: 0, .. })]), "{answers:?}");
+    assert_eq!(load(ledger, lost).await.entries.len(), 1);
+
+    let refused = stream("chain refused");
+    let mut links = [link(1), link(2), link(3)];
+    links[1].decision.body = "no array".to_owned();
+    let answers = ledger.append_chain(&Tip::empty(refused), &links).await;
+    assert!(matches!(answers[..], [Ok(Appended::New(_)), Err(Error::Invalid(_))]), "{answers:?}");
+    assert_eq!(load(ledger, refused).await.entries.len(), 1);
 }
 
 /// Futures polled first in one order and awaited in another are durable in the order of the polls.
@@ -324,6 +369,12 @@ fn decision(n: u128) -> Decision {
         actor: Actor::system("conformance").expect("a step"),
         body: body(&["a.thing.v1"], &[]),
     }
+}
+
+fn link(n: u128) -> Link {
+    let millis = 2_000 + u64::try_from(n).unwrap_or_default();
+    let nonce = Nonce([u8::try_from(n).unwrap_or_default(); 16]);
+    Link { decision: decision(n), at: UtcMillis::from_unix_ms(millis), nonce }
 }
 
 fn types(types: &[&str]) -> EventTypes {

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::entry::Last;
 use crate::{
     Actor, Body, Entry, Error, EventTypes, HEADER_BYTES_MAX, Header, IndexHash, InvalidDecision, Nonce, Origin,
     Receipt, STREAM_ENTRIES_MAX, Tag, Tip, UtcMillis, body_hash, first_prev, leaf_hash,
@@ -58,6 +59,13 @@ impl Prepared {
         let leaf = leaf_hash(&header_bytes);
         let entry = Entry { header, header_bytes, nonce, body: decision.body.clone(), leaf };
         Ok(Self { entry, tags: body.tags })
+    }
+
+    /// Returns the tip of the stream once the entry stands.
+    pub fn tip(&self) -> Tip {
+        let header = &self.entry.header;
+        let last = Last { leaf: self.entry.leaf, recorded_at: header.recorded_at };
+        Tip { stream: header.stream, count: header.seq + 1, last: Some(last) }
     }
 
     /// Returns the receipt that the caller gets once the entry is durable.

@@ -61,10 +61,13 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Returns the tip that the next append builds on.
+    /// Returns the tip that the next append builds on: its number is that of the last entry, which a stream that began in
+    /// an earlier log of the store counts from 0 in each.
     pub fn tip(&self) -> Tip {
-        let last = self.entries.last().map(|entry| Last { leaf: entry.leaf, recorded_at: entry.header.recorded_at });
-        Tip { stream: self.stream, count: self.entries.len() as u64, last }
+        let last = self.entries.last();
+        let count = last.map_or(0, |entry| entry.header.seq + 1);
+        let last = last.map(|entry| Last { leaf: entry.leaf, recorded_at: entry.header.recorded_at });
+        Tip { stream: self.stream, count, last }
     }
 }
 

@@ -60,6 +60,37 @@ pub trait Ledger: Send + Sync {
     /// A tip that the store does not hold (beyond the stream's end, or with another leaf hash) is [`Error::Damaged`]: the
     /// store is older than what the caller saw, and going on would fork it.
     async fn append(&self, tip: &Tip, decision: &Decision, at: UtcMillis, nonce: Nonce) -> Result<Appended, Error>;
+
+    /// Appends decisions of one stream, each on the entry of the one before, as [`Ledger::append`] would one after the other;
+    /// a store may make them durable together. Answers in order and ends with the first that is not [`Appended::New`]:
+    /// nothing behind that one stands.
+    async fn append_chain(&self, tip: &Tip, links: &[Link]) -> Vec<Result<Appended, Error>> {
+        let (mut tip, mut answers) = (*tip, Vec::with_capacity(links.len()));
+        for link in links {
+            let answer = self.append(&tip, &link.decision, link.at, link.nonce).await;
+            let next = match &answer {
+                Ok(Appended::New(receipt)) => Some(receipt.tip()),
+                _ => None,
+            };
+            answers.push(answer);
+            match next {
+                Some(next) => tip = next,
+                None => break,
+            }
+        }
+        answers
+    }
+}
+
+/// One decision of a chain, with the arguments of its append.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// The decision.
+    pub decision: Decision,
+    /// When it was taken.
+    pub at: UtcMillis,
+    /// Fresh random bytes.
+    pub nonce: Nonce,
 }
 
 /// The log that all streams form together, by leaf index from 0: dense, in the order of durability.
@@ -89,5 +120,9 @@ impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
 
     async fn append(&self, tip: &Tip, decision: &Decision, at: UtcMillis, nonce: Nonce) -> Result<Appended, Error> {
         (**self).append(tip, decision, at, nonce).await
+    }
+
+    async fn append_chain(&self, tip: &Tip, links: &[Link]) -> Vec<Result<Appended, Error>> {
+        (**self).append_chain(tip, links).await
     }
 }

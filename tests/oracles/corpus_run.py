@@ -15,6 +15,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import compare_diff
 import completeness
 import conformance
 import medimg
@@ -90,7 +91,9 @@ def run_alone(binary, path, entry, flags, scratch, findings, tally):
         return "lost"
     item = items[1]
     if item["outcome"] == "delivered":
-        judge_delivered(path, medimg.delivered_file(store, item), findings, name, tally)
+        delivered = medimg.delivered_file(store, item)
+        judge_delivered(path, delivered, findings, name, tally)
+        compare_diff.check(binary, store, path, delivered, pixels.read, findings, name, tally)
     shutil.rmtree(store)
     return verdict(item)
 

@@ -222,6 +222,26 @@ fn a_disk_that_fills_up_stops_the_run_and_loses_nothing() {
     full_then_free(&place, full, 12, &["disk_full"]);
 }
 
+#[test]
+fn a_backups_disk_that_fills_up_leaves_no_backup_and_the_next_one_is_whole() {
+    const NAME: &str = "a_backups_disk_that_fills_up_leaves_no_backup_and_the_next_one_is_whole";
+    let place = Place::new();
+    large_inputs(&place, 12);
+    place.process(&[]).ended(0);
+    let copy = place.root().join("copy");
+    fs::create_dir_all(&copy).expect("a folder");
+    let Some(disk) = SmallDisk::mount(&copy) else {
+        return not_run(NAME, "only root can mount a small file system");
+    };
+    let to = copy.to_str().expect("text");
+    let full = place.run("backup", &["--json", "-o", to]);
+    assert_told(&full, &["backup_full"], &[TRY_AGAIN]);
+    assert!(!copy.join("manifest.json").exists());
+    disk.resize("200m");
+    place.run("backup", &["--json", "-o", to]).ended(0);
+    place.run("restore", &["--json", "--check", to]).ended(0);
+}
+
 /// A file system in memory, 3 MiB at first; unmounted when the test ends, however it ends.
 struct SmallDisk(std::path::PathBuf);
 

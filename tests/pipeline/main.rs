@@ -4,6 +4,7 @@ mod crash;
 mod determinism;
 mod end_to_end;
 mod faults;
+mod replay;
 mod rules;
 mod tamper;
 mod tidy;

@@ -1,13 +1,11 @@
-//! `medimg history`: what the ledger says about a study, an object, or everything. Reading is recorded too.
+//! `medimg history`: what the ledger says about a study, a patient, an object, or everything. Reading is recorded too.
 
 use compliance::history::{self, History};
-use domain::Phi;
-use domain::ids::StreamId;
 use handlers::acting::Person;
-use handlers::ask::{self, Question};
+use handlers::search::{self, Answer, Paging, Part};
 use handlers::store::{Access, Store};
-use handlers::surroundings::System;
-use ledger::Entry;
+use handlers::surroundings::{Surroundings as _, System};
+use ledger::{Entry, LogEntry};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -18,76 +16,94 @@ use crate::person;
 use crate::ui::colour::{Style, Tone};
 use crate::ui::timeline;
 
-/// Show what happened to a study or an object; that you asked is recorded
+mod select;
+
+/// Show what happened to a study, a patient's objects, or everything; that you asked is recorded
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("about").required(true)))]
+#[command(
+    after_help = "Whole streams are shown for a study, a patient, an accession number, an outcome or a reason; single \
+    entries once --actor, --type, --from or --to choose among them. Names and numbers of persons are hashed before they \
+    are looked up, and stand in no log."
+)]
 pub(crate) struct Args {
-    /// A study: its original or new Study Instance UID, or the short name that process printed
-    #[arg(group = "about", value_name = "STUDY")]
-    study: Option<String>,
-    /// One object, by its stream (32 hex digits)
-    #[arg(long, group = "about", value_name = "STREAM")]
-    object: Option<String>,
-    /// The whole log, in its order
-    #[arg(long, group = "about")]
-    all: bool,
+    #[command(flatten)]
+    which: select::Which,
+    /// Show at most so many entries; a stream that was begun is shown whole
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    limit: u64,
+    /// Go on behind this leaf index, as the page before said
+    #[arg(long, value_name = "LEAF")]
+    after: Option<u64>,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
-    let question = match (&args.study, &args.object) {
-        (Some(study), _) => Some(Question::Study(Phi::new(study.trim().to_owned()))),
-        (None, Some(stream)) => Some(Question::Object(StreamId::parse(stream).ok_or(Error::StreamForm)?)),
-        (None, None) => None,
-    };
+    let question = args.which.question(System.now_ms())?;
     let config = context.config(&[])?;
     let store = Store::open(&context.store, Access::Ask, config.text("environment"), &System)?;
     let person = Person::of_user(&person::name(), &store.keys);
-    let as_of_size = match question {
-        Some(question) => {
-            let answer = block_on(ask::history(&store, &System, person, &question))??;
-            for stream in &answer.streams {
-                tell(stream, context)?;
-            }
-            answer.as_of_size
+    let paging = Paging { after: args.after, limit: args.limit };
+    let mut answer = block_on(search::search(&store, &System, person, &question, paging))??;
+    // Each turn takes from what is shown, which `--limit` bounds.
+    while !context.output.closed() {
+        let parts = block_on(answer.next(&store))??;
+        if parts.is_empty() {
+            break;
         }
-        None => tell_all(&store, person, context)?,
-    };
-    if context.output.json {
-        context.output.object(&serde_json::json!({ "as_of_size": as_of_size }))?;
-    } else {
-        let style = context.output.style;
-        context.output.line(style.paint(Tone::Dim, &format!("as of size {as_of_size}; that you asked is recorded")))?;
+        parts.iter().try_for_each(|part| tell(part, context))?;
     }
+    end(&answer, args, context)?;
     Ok(Exit::Well)
 }
 
-/// Tells the whole log page by page; that it was read is recorded before the first entry is shown.
-fn tell_all(store: &Store, person: Person, context: &mut Context) -> Result<u64, Error> {
-    let size = block_on(ask::head_size(store))??;
-    block_on(ask::record_reading_all(store, &System, person, size))??;
-    let mut from = 0;
-    while from < size && !context.output.closed() {
-        let page = block_on(ask::page(store, from, size))??;
-        let Some(last) = page.last() else { break };
-        from = last.leaf_index + 1;
-        for row in &page {
-            if context.output.json {
-                tell(std::slice::from_ref(&row.entry), context)?;
-            } else {
-                let line = one_line(row.leaf_index, &row.entry, context.output.style)?;
-                context.output.line(line)?;
-            }
-        }
-    }
-    Ok(size)
+/// The last line: of what size the answer is, what it lacks, and how to go on.
+#[derive(Serialize)]
+struct End {
+    as_of_size: u64,
+    behind: u64,
+    shown: u64,
+    more: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_after: Option<u64>,
 }
 
-fn tell(stream: &[Entry], context: &mut Context) -> Result<(), Error> {
+fn end(answer: &Answer, args: &Args, context: &mut Context) -> Result<(), Error> {
+    let Answer { as_of_size, behind, shown, more, next_after, of_streams, .. } = *answer;
     if context.output.json {
-        return stream.iter().try_for_each(|entry| context.output.object(&line(entry)?));
+        return context.output.object(&End { as_of_size, behind, shown, more, next_after });
     }
-    let text = told(&read(stream)?, context.output.style);
-    context.output.text(text)
+    let style = context.output.style;
+    let mut lines = Vec::new();
+    if let Some(after) = next_after {
+        let what = match (of_streams, more) {
+            (true, 1) => "stream",
+            (true, _) => "streams",
+            (false, 1) => "entry",
+            (false, _) => "entries",
+        };
+        let limit = if args.limit == 1_000 { String::new() } else { format!(" --limit {}", args.limit) };
+        let again = args.which.again();
+        lines.push(format!("… {more} more {what}, next: {} history {again}{limit} --after {after}", context.program));
+    }
+    if behind > 0 {
+        lines.push(format!("the ledger holds {behind} entries more; run {} views refresh", context.program));
+    }
+    lines.push(format!("as of size {as_of_size}; that you asked is recorded"));
+    lines.iter().try_for_each(|line| context.output.line(style.paint(Tone::Dim, line)))
+}
+
+fn tell(part: &Part, context: &mut Context) -> Result<(), Error> {
+    let style = context.output.style;
+    match part {
+        Part::Stream(rows) if context.output.json => {
+            rows.iter().try_for_each(|row| context.output.object(&line(Some(row.leaf_index), &row.entry)?))
+        }
+        Part::Entry(row) if context.output.json => context.output.object(&line(Some(row.leaf_index), &row.entry)?),
+        Part::Stream(rows) => {
+            let entries: Vec<Entry> = rows.iter().map(|row| row.entry.clone()).collect();
+            context.output.text(told(&read(&entries)?, style))
+        }
+        Part::Entry(row) => context.output.line(one_line(row, style)?),
+    }
 }
 
 pub(super) fn read(stream: &[Entry]) -> Result<History, Error> {
@@ -117,16 +133,33 @@ pub(super) fn told(history: &History, style: Style) -> String {
     text
 }
 
-fn one_line(leaf_index: u64, entry: &Entry, style: Style) -> Result<String, Error> {
+/// Tells one entry of any stream, for whoever reads along.
+pub(super) fn tell_entry(entry: &Entry, context: &mut Context) -> Result<(), Error> {
+    if context.output.json {
+        return context.output.object(&line(None, entry)?);
+    }
     let history = read(std::slice::from_ref(entry))?;
+    let Some(moment) = history.moments.first() else { return Ok(()) };
+    let (tone, sign) = timeline::sign(moment.outcome);
+    let style = context.output.style;
+    let about = style.paint(Tone::Dim, &format!("{}  {}/{}", moment.recorded_at, entry.header.stream, moment.seq));
+    let told = style.paint(tone, &format!("{sign} {}", moment.told));
+    context.output.line(format!("{about}  {:<16}  {told}", moment.step))
+}
+
+fn one_line(row: &LogEntry, style: Style) -> Result<String, Error> {
+    let history = read(std::slice::from_ref(&row.entry))?;
     let Some(moment) = history.moments.first() else { return Ok(String::new()) };
-    let about = format!("{leaf_index:>6}  {}  {}/{}", moment.recorded_at, history.stream, moment.seq);
+    let about = format!("{:>6}  {}  {}/{}", row.leaf_index, moment.recorded_at, history.stream, moment.seq);
     Ok(format!("{}  {:<16}  {}", style.paint(Tone::Dim, &about), moment.step, moment.told))
 }
 
-/// An entry as one line of JSON. The events are the stored text, not written anew.
+/// An entry as one line of JSON, as `cli/schemas/history.v1.json` says. The events are the stored text, not written anew.
 #[derive(Serialize)]
 struct Line<'a> {
+    /// None where entries are told as they come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leaf_index: Option<u64>,
     stream: String,
     seq: u64,
     recorded_at: String,
@@ -138,7 +171,7 @@ struct Line<'a> {
     events: &'a RawValue,
 }
 
-fn line(entry: &Entry) -> Result<Line<'_>, Error> {
+fn line(leaf_index: Option<u64>, entry: &Entry) -> Result<Line<'_>, Error> {
     let header = &entry.header;
     let stream = header.stream.to_string();
     // A body was read as JSON before it was appended, and hashes to what its header names.
@@ -148,6 +181,7 @@ fn line(entry: &Entry) -> Result<Line<'_>, Error> {
         code: "event_json",
     })?;
     Ok(Line {
+        leaf_index,
         stream,
         seq: header.seq,
         recorded_at: header.recorded_at.to_string(),

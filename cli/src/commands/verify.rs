@@ -34,12 +34,18 @@ pub(super) fn run(_: &Args, context: &mut Context) -> Result<Exit, Error> {
 
 /// Where the first thing is that does not hold, in words; none if all holds.
 fn first_bad(audit: &Audit) -> Option<String> {
-    let bad = audit.ledger.first_bad.map(|bad| match bad {
+    let told = |bad| match bad {
         FirstBad::At(index) => format!("entry {index}"),
         FirstBad::AtOrAfter(index) => format!("entry {index} or a later one"),
         FirstBad::NoEntry => "no entry, but the head or the file around the entries".to_owned(),
-    });
-    bad.or_else(|| audit.misstep.as_ref().map(|misstep| format!("entry {}", misstep.leaf_index)))
+    };
+    let of = |log: &str, what: String| format!("{what} of {log}");
+    let past = audit.past.iter().find_map(|(log, report)| report.first_bad.map(|bad| of(log, told(bad))));
+    past.or_else(|| audit.ledger.first_bad.map(told)).or_else(|| {
+        let misstep = audit.misstep.as_ref()?;
+        let what = format!("entry {}", misstep.leaf_index);
+        Some(misstep.log.as_ref().map_or(what.clone(), |log| of(log, what)))
+    })
 }
 
 /// Returns what was found, for people.
@@ -49,13 +55,21 @@ pub(super) fn told(audit: &Audit, style: Style) -> String {
     let root = report.root.map(|root| root.base64());
     if audit.is_sound() {
         let mark = style.paint(Tone::Good, "✓ the ledger is sound:");
-        return format!(
+        let mut text = format!(
             "{mark} {size}, every hash, link, tag and the order of the steps\n  root {} as of size {}\n",
             root.unwrap_or_default(),
             report.entries
         );
+        for (log, report) in &audit.past {
+            let root = report.root.map(|root| root.base64()).unwrap_or_default();
+            text.push_str(&format!("  before a recovery: {log}, {} entries, root {root}\n", report.entries));
+        }
+        return text;
     }
     let mut text = format!("{} {size}\n", style.paint(Tone::Bad, "✗ the ledger is not what was written:"));
+    for (log, finding) in audit.past.iter().flat_map(|(log, report)| report.findings.iter().map(move |f| (log, f))) {
+        text.push_str(&format!("  {log}: {finding}  {}\n", finding.code.meaning()));
+    }
     for finding in &report.findings {
         text.push_str(&format!("  {finding}  {}\n", finding.code.meaning()));
     }
@@ -98,15 +112,26 @@ fn object(audit: &Audit) -> Value {
                 "stream": misstep.stream, "seq": misstep.seq })
         }))
         .collect();
+    let past: Vec<Value> = audit
+        .past
+        .iter()
+        .map(|(log, report)| {
+            json!({ "log": log, "sound": report.is_sound(), "entries": report.entries,
+                "root": report.root.map(|root| root.base64()), "findings_count": report.findings_count })
+        })
+        .collect();
     json!({
         "sound": audit.is_sound(),
         "entries": report.entries,
         "streams": report.streams,
         "root": report.root.map(|root| root.base64()),
+        "past": past,
         "proved_below": report.proved_below,
         "first_bad": index,
         "first_bad_at_or_after": at_or_after,
-        "findings_count": report.findings_count + u64::from(audit.misstep.is_some()),
+        "findings_count": report.findings_count
+            + u64::from(audit.misstep.is_some())
+            + audit.past.iter().map(|(_, report)| report.findings_count).sum::<u64>(),
         "findings": findings,
     })
 }

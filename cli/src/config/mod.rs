@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
-pub(crate) use settings::{SETTINGS, Setting, Value, variable};
+pub(crate) use settings::{SETTINGS, Setting, Value, edits, variable};
 
 use crate::error::Error;
 
@@ -93,7 +93,7 @@ impl Config {
                     let origin = Origin::Environment(name.to_owned());
                     place(&mut resolved, read(setting, text.to_str(), origin)?);
                 }
-                None if name == STORE_VARIABLE => {}
+                None if name == STORE_VARIABLE || name == HEADS_VARIABLE => {}
                 None => unknown_variables.push(name.to_owned()),
             }
         }
@@ -148,6 +148,8 @@ impl Config {
 
 /// The environment variable that names the store.
 pub(crate) const STORE_VARIABLE: &str = "MEDIMG_STORE";
+/// The environment variable that names the folder of heads.
+pub(crate) const HEADS_VARIABLE: &str = "MEDIMG_HEADS";
 
 fn defaults() -> Vec<Resolved> {
     SETTINGS

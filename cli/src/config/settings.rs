@@ -33,7 +33,7 @@ pub(crate) struct Setting {
 }
 
 /// All settings.
-pub(crate) static SETTINGS: [Setting; 17] = [
+pub(crate) static SETTINGS: [Setting; 18] = [
     setting("environment", Form::Name, "dev", "name of the environment, part of the ledger's origin"),
     setting("workers", Form::Number(0, 256), "0", "threads that work on objects; 0 is one per processor"),
     setting(
@@ -46,6 +46,12 @@ pub(crate) static SETTINGS: [Setting; 17] = [
     setting("retry_delay_ms_max", Form::Number(0, 600_000), "500", "longest wait before a step is tried again, in ms"),
     setting("accept_pixels", Form::Switch, "false", "deliver objects whose pixels nobody has judged"),
     setting("copy_raw", Form::Switch, "false", "keep a copy of each original in raw/"),
+    setting(
+        "study.idle_ms",
+        Form::Number(0, 604_800_000),
+        "600000",
+        "a study is complete when nothing came for so long, in ms",
+    ),
     setting("rules.disabled", Form::Names(rule_names), "", "rules that start nothing"),
     setting("limits.object_mb_max", Form::Number(1, 65_536), "65536", "largest object, in MiB"),
     setting("limits.nesting_max", Form::Number(1, 64), "64", "deepest nesting of sequences"),
@@ -158,8 +164,8 @@ pub(crate) fn nearest(written: &str) -> &'static str {
     SETTINGS.iter().min_by_key(distance).map_or("environment", |setting| setting.name)
 }
 
-/// Levenshtein distance.
-fn edits(written: &[char], name: &str) -> usize {
+/// Returns the Levenshtein distance.
+pub(crate) fn edits(written: &[char], name: &str) -> usize {
     let mut row: Vec<usize> = (0..=written.len()).collect();
     for (index, wanted) in name.chars().enumerate() {
         let mut diagonal = row[0];

@@ -5,21 +5,32 @@ mod cpu;
 mod signals;
 mod watch;
 
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::dicom::deidentify::Profile;
 use domain::dicom::limits::Limits;
 use domain::events::EventData;
 use domain::ids::StreamId;
+use handlers::acting::Person;
 use handlers::bus::Bus;
+use handlers::pipeline::Pipeline;
+use handlers::replay::{Left, Request};
 use handlers::runner::items::{self, Item};
+use handlers::runner::replay::Replayed;
 use handlers::runner::report::{Report, Summary};
 use handlers::runner::{IntakeOptions, RunLimits, Runner};
 use handlers::store::{self, Access, Store};
-use handlers::surroundings::System;
+use handlers::surroundings::{Surroundings as _, System};
+use handlers::sweeper;
+use ledger::SqliteLedger;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::person;
 use crate::ui::progress::Progress;
 
 pub(crate) use cpu::CpuMs;
@@ -32,13 +43,25 @@ pub(crate) enum Task {
     Process(Vec<Item>),
     /// The streams of events that were put by hand.
     Put(Vec<(StreamId, EventData)>),
+    /// Streams without an end, then what a person asks to be done again.
+    Replay(Box<Request>),
 }
+
+/// Where objects lie, by stream.
+pub(crate) type Places = HashMap<StreamId, PathBuf>;
+
+/// Objects whose places are looked up to be shown.
+const PLACES_MAX: usize = 1_000;
 
 /// How a run went.
 #[derive(Debug)]
 pub(crate) struct Done {
     /// The counts, and what stopped the run.
     pub(crate) summary: Summary,
+    /// What a replay did, if it came to know what to do.
+    pub(crate) replayed: Option<Replayed>,
+    /// Where the objects lie that a replay left as they are. For the operator's own terminal only.
+    pub(crate) places: Places,
     /// How many objects entered each step.
     pub(crate) steps: StepCounts,
     /// Processor time, if it was asked for.
@@ -51,31 +74,51 @@ pub(crate) struct Run {
     runner: Runner,
     workers: usize,
     watch: Arc<watch::Watch>,
+    /// The rules, for what the sweeper says.
+    bus: Bus,
+    /// How long nothing must have come to a study, in milliseconds.
+    idle_ms: u64,
+    /// Nothing is written.
+    dry: bool,
 }
 
 impl Run {
     /// Opens the store for work and makes the runner as configured. `by_hand`: events are put by hand, for which the rules
     /// count that are switched off as well.
-    pub(crate) fn open(store: &std::path::Path, config: &Config, by_hand: bool) -> Result<Self, Error> {
-        let off = if by_hand { &[][..] } else { config.names("rules.disabled") };
-        let bus = Bus::new(off.iter().map(String::as_str))?;
+    pub(crate) fn open(store: &Path, config: &Config, by_hand: bool) -> Result<Self, Error> {
+        let bus = if by_hand { Bus::new([])? } else { bus(config)? };
         let store = Store::open(store, Access::Work, config.text("environment"), &System)?;
-        let profile = Profile::basic().map_err(|error| Error::Stopped {
-            code: "profile_damaged",
-            tried: "load the profile".to_owned(),
-            cause: Some(Box::new(error)),
-        })?;
-        let profile = profile.with_accept_pixels(config.switch("accept_pixels"));
-        let pipeline = store::pipeline(&store, profile, limits(config), Arc::new(System))?;
+        let pipeline = store::pipeline(&store, profile(config)?, limits(config), Arc::new(System))?;
+        Ok(Self::over(store, pipeline, bus, config, false))
+    }
+
+    /// Opens the store for a replay by the person at the keyboard. `dry`: the store is only read, and whatever the run would
+    /// write goes into memory.
+    pub(crate) fn open_to_replay(store: &Path, config: &Config, dry: bool) -> Result<Self, Error> {
+        let access = if dry { Access::Ask } else { Access::Work };
+        let (bus, store) = (bus(config)?, Store::open(store, access, config.text("environment"), &System)?);
+        let make = if dry { store::dry_pipeline } else { store::pipeline };
+        let pipeline = make(&store, profile(config)?, limits(config), Arc::new(System))?;
+        let pipeline = pipeline.by(Person::of_user(&person::name(), &store.keys));
+        Ok(Self::over(store, pipeline, bus, config, dry))
+    }
+
+    fn over(store: Store, pipeline: Pipeline, bus: Bus, config: &Config, dry: bool) -> Self {
         let intake = IntakeOptions { copy_raw_to: config.switch("copy_raw").then(|| store.raw()) };
         let watch = Arc::new(watch::Watch::new());
         let observer = Arc::clone(&watch) as Arc<dyn handlers::runner::report::Observer>;
-        let runner = Runner::new(pipeline, bus, run_limits(config), intake, observer);
-        Ok(Self { store, runner, workers: workers(config), watch })
+        let runner = Runner::new(pipeline, bus.clone(), run_limits(config), intake, observer);
+        let idle_ms = config.number("study.idle_ms");
+        Self { store, runner, workers: workers(config), watch, bus, idle_ms, dry }
+    }
+
+    /// Returns the store.
+    pub(crate) const fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Lists the files below `paths` without those of the store.
-    pub(crate) fn items(&self, paths: &[std::path::PathBuf]) -> Vec<Item> {
+    pub(crate) fn items(&self, paths: &[PathBuf]) -> Vec<Item> {
         items::list(paths, self.store.root())
     }
 
@@ -87,18 +130,20 @@ impl Run {
         timings: bool,
         mut tell: impl FnMut(Report) -> Result<(), Error>,
     ) -> Result<Done, Error> {
-        let Self { store, runner, workers, watch } = self;
+        let Self { store, runner, workers, watch, bus, idle_ms, dry } = self;
         let total = match &task {
             Task::Process(items) => items.len() as u64,
             Task::Put(events) => events.len() as u64,
+            Task::Replay(_) => 0,
         };
         let bars = Progress::open(quiet).map(|progress| watch.show(progress, total));
         let signals = signals::Signals::listen(runner.clone())?;
         let worker = std::thread::Builder::new().name("work".to_owned());
         let steps = Arc::clone(&watch);
+        let log = store.ledger.clone();
         // The worker closes the reports when it ends, however it ends.
         let worker =
-            worker.spawn(move || work(runner, workers, task, watch)).map_err(|cause| Error::Threads { cause })?;
+            worker.spawn(move || work(runner, workers, task, log, watch)).map_err(|cause| Error::Threads { cause })?;
         let mut told = Ok(());
         while let Some(reports) = steps.next() {
             for report in reports {
@@ -107,31 +152,55 @@ impl Run {
                 }
             }
         }
-        let summary = worker.join().map_err(|_| panicked());
+        let worked = worker.join().map_err(|_| panicked());
         // What interrupted runs left staged is nobody's once every stream has ended; the next start would sweep it too.
-        if let Err(error) = store.sweep() {
+        if !dry && let Err(error) = store.sweep() {
             tracing::warn!(code = error.code(), "could not sweep staging");
+        }
+        if !dry {
+            sweep_studies(&store, &bus, steps.as_ref(), idle_ms);
         }
         signals.stop();
         drop(bars);
         let cpu_ms = timings.then(cpu::measure);
+        let left = |worked: &Worked| worked.1.as_ref().map(|replayed| replayed.left.clone()).unwrap_or_default();
+        let places = worked.as_ref().ok().and_then(|worked| worked.as_ref().ok()).map(left);
+        let places = places.map(|left| places_of(&store, &left)).unwrap_or_default();
         drop(store);
         told?;
-        Ok(Done { summary: summary??, steps: steps.counts(), cpu_ms })
+        let (summary, replayed) = worked??;
+        Ok(Done { summary, replayed, places, steps: steps.counts(), cpu_ms })
+    }
+}
+
+/// Completes the studies that are idle already. The objects have their ends; what cannot be said of a study now is said by
+/// the next run, or by `views refresh`.
+fn sweep_studies(store: &Store, bus: &Bus, observer: &watch::Watch, idle_ms: u64) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else { return };
+    let swept = sweeper::sweep(store, &System, bus, observer, idle_ms, System.now_ms());
+    match runtime.block_on(swept) {
+        Ok(swept) => tracing::debug!(completed = swept.completed, reopened = swept.reopened, "swept studies"),
+        Err(error) => tracing::warn!(code = error.code(), "could not look for idle studies"),
     }
 }
 
 /// Does the work on a runtime of its own. Blocking work happens in place on its threads (docs/adr/0004).
-fn work(runner: Runner, workers: usize, task: Task, watch: Arc<watch::Watch>) -> Result<Summary, Error> {
+fn work(
+    runner: Runner,
+    workers: usize,
+    task: Task,
+    log: Arc<SqliteLedger>,
+    watch: Arc<watch::Watch>,
+) -> Result<Worked, Error> {
     let _closing = watch::Closing(watch);
     let failed = |cause| Error::Threads { cause };
     if workers == 1 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
-        return Ok(runtime.block_on(follow(runner, task)));
+        return Ok(runtime.block_on(follow(runner, task, log)));
     }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(workers).enable_time().build().map_err(failed)?;
-    let followed = runtime.spawn(follow(runner, task));
+    let followed = runtime.spawn(follow(runner, task, log));
     runtime.block_on(followed).map_err(|_| panicked())
 }
 
@@ -139,9 +208,13 @@ fn panicked() -> Error {
     Error::Stopped { code: "task_panicked", tried: "run the pipeline".to_owned(), cause: None }
 }
 
-async fn follow(runner: Runner, task: Task) -> Summary {
+/// What a run came to, and what a replay did.
+type Worked = (Summary, Option<Replayed>);
+
+async fn follow(runner: Runner, task: Task, log: Arc<SqliteLedger>) -> Worked {
     match task {
-        Task::Process(items) => runner.process(items).await,
+        Task::Process(items) => (runner.process(items).await, None),
+        Task::Replay(request) => runner.replay(log.as_ref(), &request).await,
         Task::Put(events) => {
             let mut all = Summary::default();
             for (stream, event) in events {
@@ -156,9 +229,33 @@ async fn follow(runner: Runner, task: Task) -> Summary {
                     break;
                 }
             }
-            all
+            (all, None)
         }
     }
+}
+
+/// Returns where these objects lie, as far as it is known; at most [`PLACES_MAX`] of them.
+pub(crate) fn places_of(store: &Store, left: &[Left]) -> Places {
+    let place = |left: &Left| {
+        let row = store.sources.get(left.stream, &store.keys).ok().flatten()?;
+        Some((left.stream, PathBuf::from(OsString::from_vec(row.location.key.expose().clone()))))
+    };
+    left.iter().filter(|left| left.needs_a_person()).take(PLACES_MAX).filter_map(place).collect()
+}
+
+/// Returns the rules as configured.
+pub(crate) fn bus(config: &Config) -> Result<Bus, Error> {
+    Ok(Bus::new(config.names("rules.disabled").iter().map(String::as_str))?)
+}
+
+/// Returns the profile as configured.
+pub(crate) fn profile(config: &Config) -> Result<Profile, Error> {
+    let profile = Profile::basic().map_err(|error| Error::Stopped {
+        code: "profile_damaged",
+        tried: "load the profile".to_owned(),
+        cause: Some(Box::new(error)),
+    })?;
+    Ok(profile.with_accept_pixels(config.switch("accept_pixels")))
 }
 
 fn workers(config: &Config) -> usize {

@@ -165,6 +165,15 @@ impl Endings {
 
     /// Returns what people read: the groups, the studies, and one line of counts.
     pub(crate) fn told(&self, summary: &Summary, style: Style) -> String {
+        let mut text = self.groups_told(style);
+        text.push_str(&self.studies_told(style));
+        text.push_str(&counts_line(summary, self.repeated, self.already_present, style));
+        text.push('\n');
+        text
+    }
+
+    /// Returns the objects that did not end delivered, by reason.
+    pub(crate) fn groups_told(&self, style: Style) -> String {
         let mut text = String::new();
         for (why, Group { count, named }) in &self.groups {
             text.push_str(&why.heading(style, *count));
@@ -178,9 +187,6 @@ impl Endings {
                 text.push_str(&format!("    and {more} more; --json names all\n"));
             }
         }
-        text.push_str(&self.studies_told(style));
-        text.push_str(&counts_line(summary, self.repeated, self.already_present, style));
-        text.push('\n');
         text
     }
 

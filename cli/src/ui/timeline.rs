@@ -20,11 +20,7 @@ pub(crate) fn render(moments: &[Moment], style: Style) -> String {
             format!("{date} {time}")
         };
         day = date;
-        let (tone, sign) = match moment.outcome {
-            Outcome::Done => (Tone::Good, "✓"),
-            Outcome::Refused => (Tone::Warn, "■"),
-            Outcome::Failed => (Tone::Bad, "✗"),
-        };
+        let (tone, sign) = sign(moment.outcome);
         table.row([
             moment.seq.to_string().into(),
             shown.into(),
@@ -34,6 +30,15 @@ pub(crate) fn render(moments: &[Moment], style: Style) -> String {
         ]);
     }
     table.render(style)
+}
+
+/// Returns the sign of an outcome, and its tone.
+pub(crate) const fn sign(outcome: Outcome) -> (Tone, &'static str) {
+    match outcome {
+        Outcome::Done => (Tone::Good, "✓"),
+        Outcome::Refused => (Tone::Warn, "■"),
+        Outcome::Failed => (Tone::Bad, "✗"),
+    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub(crate) struct Done {
     pub(crate) lines: Vec<Value>,
 }
 
+#[allow(dead_code, reason = "each test binary has this support whole and uses its part of it")]
 impl Place {
     /// Returns a new place.
     pub(crate) fn with_demo() -> Self {
@@ -58,6 +59,13 @@ impl Place {
         let listed = self.run(&["demo", "--json", "--write"]).path("again").done();
         fs::remove_dir_all(self.path("again")).expect("removed");
         listed.lines.iter().map(|line| (line["expected"].clone(), line["reason"].clone())).collect()
+    }
+
+    /// Returns the demo's files, relative to the place, in walk order.
+    pub(crate) fn demo_files(&self) -> Vec<String> {
+        let below = self.path("");
+        let relative = |path: PathBuf| path.strip_prefix(&below).ok().and_then(|path| path.to_str().map(str::to_owned));
+        files(&self.path("in")).into_iter().filter_map(relative).collect()
     }
 
     /// Changes the ledger behind the program's back.
@@ -120,6 +128,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+#[allow(dead_code, reason = "each test binary has this support whole and uses its part of it")]
 impl Call<'_> {
     /// Adds a path below the place.
     pub(crate) fn path(mut self, below: &str) -> Self {
@@ -131,6 +140,18 @@ impl Call<'_> {
     pub(crate) fn env<const N: usize>(mut self, variables: [(&str, &str); N]) -> Self {
         self.command.envs(variables);
         self
+    }
+
+    /// Makes the call and kills it after a while, as a power cut would; whether it had ended by itself.
+    #[allow(dead_code, reason = "one of the tests kills")]
+    pub(crate) fn killed_after(mut self, wait: std::time::Duration) -> bool {
+        let quiet = std::process::Stdio::null;
+        let mut child = self.command.stdout(quiet()).stderr(quiet()).spawn().expect("medimg starts");
+        std::thread::sleep(wait);
+        let ended = child.try_wait().expect("a child of ours").is_some();
+        child.kill().expect("killed, or ended");
+        child.wait().expect("a child of ours");
+        ended
     }
 
     /// Makes the call.

@@ -1,8 +1,8 @@
 //! What an event says, in a few words for people.
 
 use domain::events::{
-    Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested, InstanceValidated, Intake, ReplayCause,
-    ReportScope, ReviewVerdict, VerificationOutcome,
+    AccessPurpose, Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested, InstanceValidated, Intake,
+    ReplayCause, ReportScope, ReviewVerdict, StudyCompleted, VerificationOutcome,
 };
 
 /// Returns what happened.
@@ -26,10 +26,13 @@ pub(super) fn told(data: &EventData) -> String {
         EventData::ProcessingFailed(said) => {
             format!("failed: {} in {} ({}), tried {}", said.code, said.step, said.kind.word(), times(said.attempts))
         }
-        EventData::StudyCompleted(said) => format!(
-            "study completed: {} objects, {} delivered, {} quarantined, idle for {} s",
-            said.instances, said.delivered, said.quarantined, said.idle_s
-        ),
+        EventData::StudyCompleted(said) => {
+            let failed = if said.failed == 0 { String::new() } else { format!("{} failed, ", said.failed) };
+            let StudyCompleted { instances, delivered, quarantined, idle_s, .. } = said;
+            format!(
+                "study completed: {instances} objects, {delivered} delivered, {quarantined} quarantined, {failed}idle for {idle_s} s"
+            )
+        }
         EventData::StudyReopened(said) => format!("study reopened: it had {} objects", said.instances_before),
         EventData::ReviewDecided(said) => {
             let verdict = match said.verdict {
@@ -42,8 +45,12 @@ pub(super) fn told(data: &EventData) -> String {
             let cause = match said.cause {
                 ReplayCause::PixelsAccepted => "its pixels were accepted",
                 ReplayCause::FailureRepaired => "the failure was repaired",
+                ReplayCause::OperatorAsked => "a person asked",
             };
-            format!("taken up again from {}: {cause}", said.from_step)
+            match said.streams {
+                Some(streams) => format!("replay asked for: {streams} streams, from {} on", said.from_step),
+                None => format!("taken up again from {}: {cause}", said.from_step),
+            }
         }
         EventData::ReplayCompleted(said) => format!(
             "replay completed: {} streams, {} delivered, {} quarantined, {} failed",
@@ -55,6 +62,8 @@ pub(super) fn told(data: &EventData) -> String {
                 HistoryQuery::Patient => "a patient",
                 HistoryQuery::Accession => "an accession number",
                 HistoryQuery::Object => "an object",
+                HistoryQuery::Actor => "what somebody did",
+                HistoryQuery::Selection => "a selection",
                 HistoryQuery::All => "everything",
             };
             format!("history read: {about}, {} entries as of size {}", said.matched, said.as_of_size)
@@ -67,6 +76,13 @@ pub(super) fn told(data: &EventData) -> String {
             };
             format!("report made: {about}, {} bytes, as of size {}", grouped(said.size_bytes), said.as_of_size)
         }
+        EventData::ObjectAccessed(said) => {
+            let purpose = match said.purpose {
+                AccessPurpose::Diff => "to compare it with what was delivered",
+            };
+            let object = said.object.map(|stream| format!(" {stream}")).unwrap_or_default();
+            format!("values of a raw object{object} shown {purpose}")
+        }
         EventData::LedgerVerified(said) => match said.outcome {
             VerificationOutcome::Clean => format!("ledger verified: {} entries, nothing found", said.size),
             VerificationOutcome::Findings => {
@@ -74,6 +90,19 @@ pub(super) fn told(data: &EventData) -> String {
             }
         },
         EventData::LedgerHeartbeat(said) => format!("the log lives: {} entries before this one", said.size),
+        EventData::LedgerRecovered(said) => format!(
+            "recovered: goes on after {} entries of the log before, of which {} were seen",
+            said.restored_size, said.held_size
+        ),
+        EventData::SourceForgotten(said) => format!(
+            "forgotten: {} places, {} copies and {} notes; {} objects without an end",
+            said.sources, said.copies, said.notes, said.unfinished
+        ),
+        EventData::BackupMade(said) => {
+            let keys = if said.keys_wrapped { "with the keys" } else { "without keys" };
+            let missing = if said.missing == 0 { String::new() } else { format!("; {} objects missing", said.missing) };
+            format!("backup made: {} parts, {} entries, {keys}{missing}", said.parts, said.size)
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod inflate;
 pub mod iod;
 pub(crate) mod jpeg;
 pub mod limits;
+pub mod numbers;
 pub mod plan;
 pub mod scan;
 pub mod skeleton;

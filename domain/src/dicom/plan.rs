@@ -1,5 +1,7 @@
 //! `Plan`: how the de-identified object is put together, and the receipt of what was done to it.
 
+use super::numbers::NumberRule;
+
 /// One piece of the output, in output order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Emit {
@@ -8,6 +10,13 @@ pub enum Emit {
     /// Bytes of the source, unchanged. Offsets are logical and ascend from one `Copy` to the next, so that the source can
     /// be read once, front to back.
     Copy {
+        /// Logical offset in the source.
+        offset: u64,
+        /// How many bytes.
+        len: u64,
+    },
+    /// Numeric text of the source, copied unchanged if [`Plan::numbers`] lets it pass.
+    Numbers {
         /// Logical offset in the source.
         offset: u64,
         /// How many bytes.
@@ -29,7 +38,7 @@ impl Emit {
     pub fn len(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Copy { len, .. } | Self::Swap { len, .. } => *len,
+            Self::Copy { len, .. } | Self::Numbers { len, .. } | Self::Swap { len, .. } => *len,
         }
     }
 
@@ -44,6 +53,8 @@ impl Emit {
 pub struct Plan {
     /// The pieces of the output file, preamble to last byte.
     pub emit: Vec<Emit>,
+    /// What long numeric texts are held against while they are copied.
+    pub numbers: NumberRule,
     /// What was done to which attribute, by which rule; no values.
     pub receipt: Receipt,
     /// The new UIDs, of which the output key is made: `<study>/<series>/<sop>.dcm`.

@@ -9,6 +9,7 @@ use super::words::{
     Code, Detail, Digest, Modality, PackedReceipt, Place, ProcessedKey, RegisteredUid, RunId, StageToken, Tag,
 };
 use crate::Reason;
+use crate::ids::StreamId;
 use crate::workflow::{FailureKind, Step};
 
 /// How many warnings an event carries at most; the others are in `warnings_total` only.
@@ -227,10 +228,13 @@ words! {
         PixelsAccepted,
         /// It ended in `processing.failed`, and what failed was put right.
         FailureRepaired,
+        /// A person asked for it: it ended delivered, or quarantined for a cause that may be gone.
+        OperatorAsked,
     }
 }
 
-/// `imaging.replay.requested.v1`: in an object's stream, work begins again at a step under a new run.
+/// `imaging.replay.requested.v1`: in an object's stream, work begins again at a step under a new run. With another scope it
+/// is the first entry in the stream of that run, and says what a person asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequested {
@@ -238,15 +242,21 @@ pub struct ReplayRequested {
     pub scope: ReplayScope,
     /// Why.
     pub cause: ReplayCause,
-    /// The first step that is done again.
+    /// The first step that is done again; of several streams, the earliest.
     pub from_step: Step,
-    /// The id of the run: `pixels-<32 hex>` for `pixels_accepted`.
+    /// The id of the run: `pixels-<32 hex>` for `pixels_accepted`, else the UUIDv7 of the replay.
     pub run: RunId,
     /// The profile under which it runs, where that is the cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_digest: Option<Digest>,
     /// Whether the operator gave a reason; the text stays with the operator.
     pub reason_given: bool,
+    /// How many streams are to be taken up again; of a run only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streams: Option<u64>,
+    /// SHA-256 of salt and text of the reason, which is kept beside the sources; of a run only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note_digest: Option<Digest>,
     /// Who asked, and for what.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
@@ -266,6 +276,28 @@ pub struct ReplayCompleted {
     pub quarantined: u64,
     /// How many failed again.
     pub failed: u64,
+    /// How many of those delivered stood under their keys already, byte for byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub already_done: Option<u64>,
+    /// How many steps were done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// How many streams were asked for and left as they are, by code in alphabetical order; at most [`SKIPPED_MAX`] codes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
+}
+
+/// How many codes of skipped streams an event names at most.
+pub const SKIPPED_MAX: usize = 16;
+
+/// Streams that a replay left as they are, for one cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skipped {
+    /// Why, such as `source_gone`.
+    pub code: Code,
+    /// How many.
+    pub count: u64,
 }
 
 words! {
@@ -301,11 +333,20 @@ pub struct StudyCompleted {
     pub delivered: u64,
     /// How many were quarantined.
     pub quarantined: u64,
+    /// How many failed; left out where none did.
+    #[serde(default, skip_serializing_if = "is_none_of_them")]
+    pub failed: u64,
     /// How long nothing came, in seconds.
     pub idle_s: u64,
     /// The study.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
+}
+
+/// A count that is left out where it is 0.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_none_of_them(count: &u64) -> bool {
+    *count == 0
 }
 
 /// `imaging.study.reopened.v1`: an object came after the study was completed.
@@ -330,6 +371,10 @@ words! {
         Accession,
         /// One object.
         Object,
+        /// What one person or step did.
+        Actor,
+        /// Chosen by type, outcome, reason or time.
+        Selection,
         /// Everything.
         All,
     }
@@ -394,6 +439,28 @@ pub struct ReportExported {
 }
 
 words! {
+    /// What values of a raw object were read for.
+    AccessPurpose {
+        /// To compare it with what was delivered.
+        Diff,
+    }
+}
+
+/// `imaging.object.accessed.v1`: values of a raw object were shown to a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectAccessed {
+    /// What for.
+    pub purpose: AccessPurpose,
+    /// The stream of the object, if the ledger knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<StreamId>,
+    /// Who saw them, and of which study.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+}
+
+words! {
     /// How a verification ended.
     VerificationOutcome {
         /// Nothing was found.
@@ -428,4 +495,65 @@ pub struct LedgerHeartbeat {
     pub size: u64,
     /// The Merkle root over them.
     pub root: Digest,
+}
+
+/// `imaging.ledger.recovered.v1`: an older store that was restored goes on under a new origin; the first entry of that log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerRecovered {
+    /// The largest size of the log before that anyone here has seen; entries from `restored_size` up to it are lost.
+    pub held_size: u64,
+    /// The Merkle root that was seen with it.
+    pub held_root: Digest,
+    /// How many entries the log before has in the store.
+    pub restored_size: u64,
+    /// The Merkle root over them.
+    pub restored_root: Digest,
+    /// SHA-256 of a salt and the reason that was given; the text stays with the operator.
+    pub reason: Digest,
+    /// Who recovered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+}
+
+/// `imaging.source.forgotten.v1`: where the objects of a study lie is about to be erased, and the copies of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceForgotten {
+    /// How many places.
+    pub sources: u64,
+    /// How many copies of originals.
+    pub copies: u64,
+    /// How many notes that people wrote.
+    pub notes: u64,
+    /// How many of the objects have no end; nothing takes them up again.
+    pub unfinished: u64,
+    /// SHA-256 of a salt and the reason that was given; the text stays with the operator.
+    pub reason: Digest,
+    /// Who forgets, and which study.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+}
+
+/// `imaging.backup.made.v1`: a whole copy of the store stands somewhere else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupMade {
+    /// How many entries the copied log has.
+    pub size: u64,
+    /// The Merkle root over them.
+    pub root: Digest,
+    /// How many parts the copy has.
+    pub parts: u64,
+    /// Their size in bytes.
+    pub size_bytes: u64,
+    /// How many objects the log names that the store does not hold as they were written.
+    pub missing: u64,
+    /// SHA-256 of the manifest, which names the SHA-256 of every part.
+    pub manifest: Digest,
+    /// Whether the keys were written, wrapped, beside it.
+    pub keys_wrapped: bool,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
 }

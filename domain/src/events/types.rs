@@ -6,9 +6,10 @@ use serde_json::value::RawValue;
 
 use super::ReadError;
 use super::kinds::{
-    HistoryQueried, InstanceDeidentified, InstanceDelivered, InstanceIngested, InstanceQuarantined, InstanceValidated,
-    LedgerHeartbeat, LedgerVerified, ObjectReceived, ProcessingFailed, ReplayCompleted, ReplayRequested,
-    ReportExported, ReviewDecided, StudyCompleted, StudyReopened,
+    BackupMade, HistoryQueried, InstanceDeidentified, InstanceDelivered, InstanceIngested, InstanceQuarantined,
+    InstanceValidated, LedgerHeartbeat, LedgerRecovered, LedgerVerified, ObjectAccessed, ObjectReceived,
+    ProcessingFailed, ReplayCompleted, ReplayRequested, ReportExported, ReviewDecided, SourceForgotten, StudyCompleted,
+    StudyReopened,
 };
 use super::words::Tag;
 
@@ -76,19 +77,21 @@ event_types! {
     StudyReopened = "imaging.study.reopened" v 1,
     ReviewDecided = "imaging.review.decided" v 1,
     HistoryQueried = "imaging.history.queried" v 1,
+    ObjectAccessed = "imaging.object.accessed" v 1,
     ReplayRequested = "imaging.replay.requested" v 1,
     ReplayCompleted = "imaging.replay.completed" v 1,
     ReportExported = "imaging.report.exported" v 1,
     LedgerVerified = "imaging.ledger.verified" v 1,
-    LedgerHeartbeat = "imaging.ledger.heartbeat" v 1;
+    LedgerHeartbeat = "imaging.ledger.heartbeat" v 1,
+    LedgerRecovered = "imaging.ledger.recovered" v 1,
+    SourceForgotten = "imaging.source.forgotten" v 1,
+    BackupMade = "imaging.backup.made" v 1;
     reserved
     "imaging.download.granted",
     "imaging.link.revoked",
     "imaging.object.accessed",
+    "imaging.report.exported",
     "imaging.activity.examined",
-    "imaging.ledger.recovered",
-    "imaging.source.forgotten",
-    "imaging.backup.made",
     "imaging.attestation.made",
     "imaging.login.accepted",
     "imaging.login.refused",
@@ -109,7 +112,11 @@ impl EventData {
             Self::StudyReopened(said) => &said.tags,
             Self::HistoryQueried(said) => &said.tags,
             Self::ReportExported(said) => &said.tags,
+            Self::ObjectAccessed(said) => &said.tags,
             Self::LedgerVerified(said) => &said.tags,
+            Self::LedgerRecovered(said) => &said.tags,
+            Self::SourceForgotten(said) => &said.tags,
+            Self::BackupMade(said) => &said.tags,
             Self::ObjectReceived(_)
             | Self::InstanceDelivered(_)
             | Self::ProcessingFailed(_)

@@ -11,7 +11,7 @@ use dicom_core::dictionary::UidDictionary;
 use dicom_dictionary_std::StandardSopClassDictionary;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::ids::{IndexHash, KeyedHash, is_dicom_uid};
+use crate::ids::{IndexHash, KeyedHash, StreamId, is_dicom_uid};
 
 /// Serialises through `Display`, reads through `parse`, and never repeats a refused value in the error.
 macro_rules! as_text {
@@ -88,6 +88,7 @@ impl fmt::Display for Digest {
 }
 
 as_text!(Digest, "64 lower-case hex digits");
+as_text!(StreamId, "32 lower-case hex digits");
 
 checked_text! {
     /// A word of a closed list of ours: `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}` without six digits in a row, such as `ct-image`,
@@ -418,6 +419,11 @@ impl RunId {
     /// the digest. The same command given twice is therefore the same run, and adds nothing.
     pub fn pixels(profile_digest: Digest) -> Self {
         Self(Cow::Owned(format!("pixels-{}", &profile_digest.to_string()[..32])))
+    }
+
+    /// Returns the run of a replay: its id, a fresh UUIDv7, in lower-case hex with hyphens.
+    pub fn replay(id: uuid::Uuid) -> Self {
+        Self(Cow::Owned(id.hyphenated().to_string()))
     }
 
     fn well_formed(text: &str) -> bool {

@@ -111,7 +111,9 @@ fn record_failure(upload: &Upload, said: &ProcessingFailed) -> Result<EventData,
     due(upload, said.step).map(|()| said.clone().into())
 }
 
-/// Only two ends can be taken up again: `pixels_not_judged` by a run under another profile, and a failure after a repair.
+/// Every end can be taken up again, each for its own cause: `pixels_not_judged` by a run under another profile and only so,
+/// a failure after a repair, a delivery and the other quarantines because a person asks. No run begins behind the step that
+/// the upload had come to.
 fn request_replay(upload: &Upload, said: &ReplayRequested) -> Result<EventData, Refusal> {
     if said.scope != ReplayScope::Object {
         return Err(Refusal::Contradicts("a replay of more than this object is said in the stream of its run"));
@@ -138,12 +140,21 @@ fn request_replay(upload: &Upload, said: &ReplayRequested) -> Result<EventData, 
             let may = quarantined.reason == Reason::PixelsNotJudged && quarantined.profile_digest != Some(digest);
             if may { Ok(said.clone().into()) } else { Err(ended(upload)) }
         }
-        (ReplayCause::FailureRepaired, State::Failed(failed)) => {
-            if said.from_step == Step::Intake || said.from_step > failed.step {
-                return Err(Refusal::Contradicts("a replay begins at the step that failed or at one before it"));
-            }
-            Ok(said.clone().into())
+        (ReplayCause::FailureRepaired, State::Failed(failed)) => begins_by(said, failed.step),
+        (ReplayCause::OperatorAsked, State::Delivered) => begins_by(said, Step::Delivery),
+        (ReplayCause::OperatorAsked, State::Quarantined(quarantined))
+            if quarantined.reason != Reason::PixelsNotJudged =>
+        {
+            begins_by(said, quarantined.step)
         }
         _ => Err(ended(upload)),
     }
+}
+
+/// Takes the request if it begins at `reached` or at a step before it.
+fn begins_by(said: &ReplayRequested, reached: Step) -> Result<EventData, Refusal> {
+    if said.from_step == Step::Intake || said.from_step > reached {
+        return Err(Refusal::Contradicts("a replay begins at the step that ended the work or at one before it"));
+    }
+    Ok(said.clone().into())
 }

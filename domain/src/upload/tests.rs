@@ -148,6 +148,8 @@ fn repaired(from_step: Step, run: &str) -> ReplayRequested {
         run: RunId::parse(run).unwrap(),
         profile_digest: None,
         reason_given: false,
+        streams: None,
+        note_digest: None,
         tags: Vec::new(),
     }
 }
@@ -567,3 +569,5 @@ fn events_name_the_one_that_opened_their_run_and_the_one_before_them() {
     let reopened = given(history).upload;
     assert_eq!(reopened.correlation(&Command::Deidentify(deidentified())), (Some(opened), Some(opened)));
 }
+
+mod replay;

@@ -178,6 +178,8 @@ impl Runner {
         location.version = digest.to_string();
         let stream = p.keys.object_stream(&location);
         let copied = match &self.shared.intake.copy_raw_to {
+            // Of an object that was forgotten no copy is kept again.
+            Some(_) if p.sources.is_forgotten(stream)? => false,
             Some(folder) => copy_raw(&item.path, folder, &stream.to_string()).map(|()| true)?,
             None => false,
         };

@@ -24,9 +24,10 @@ use crate::steps::Turn;
 
 pub mod intake;
 pub mod items;
+pub mod replay;
 pub mod report;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod turnstile;
 mod walk;
 
@@ -136,7 +137,7 @@ impl Runner {
             Ok(()) => {
                 self.shared.turnstile.admit(0);
                 let repeated = work.upload.ended().is_some();
-                summary.add(&self.follow(work, event.clone(), 0, None, repeated).await);
+                summary.add(&self.follow(&mut work, event.clone(), 0, None, repeated).await);
             }
         }
         self.finish(&mut summary);
@@ -198,7 +199,7 @@ impl Runner {
                 self.note_end(stream);
                 None
             }
-            (Ok(()), Some(opened_by)) => return Some(self.follow(work, opened_by, place, None, false).await),
+            (Ok(()), Some(opened_by)) => return Some(self.follow(&mut work, opened_by, place, None, false).await),
         };
         self.shared.turnstile.leave(place);
         report
@@ -207,25 +208,26 @@ impl Runner {
     /// Puts the event that opened the present run on the bus and follows what it sets off to its end.
     async fn follow(
         &self,
-        mut work: Work,
+        work: &mut Work,
         opened_by: domain::events::EventData,
         place: Place,
         number: Option<u64>,
         repeated: bool,
     ) -> Report {
-        let step = self.started_step(&work, &opened_by);
+        let step = self.started_step(work, &opened_by);
         let end = match step {
             // What has ended keeps its verdict: no step is due, and none is shown as work.
             Some(step) if !self.stops() && work.upload.ended().is_none() => {
-                self.walk(&mut work, step, Turn { turnstile: &self.shared.turnstile, place }).await
+                self.walk(work, step, Turn { turnstile: &self.shared.turnstile, place }).await
             }
             _ => Ok(()),
         };
-        self.shared.turnstile.leave(place);
+        // In this order: should the run stop here, a higher object of the same key must not take this one's turn.
         if let Err(error) = end {
             self.stop_by(error);
         }
-        let report = Report::of(&work, number, repeated);
+        self.shared.turnstile.leave(place);
+        let report = Report::of(work, number, repeated);
         if report.outcome != Outcome::Pending {
             self.note_end(work.stream);
         }
@@ -234,15 +236,10 @@ impl Runner {
     }
 
     fn started_step(&self, work: &Work, event: &domain::events::EventData) -> Option<Step> {
-        let mut started = None;
-        for rule in self.shared.bus.matches(event) {
-            match rule.action {
-                Action::Start { step } => started = started.or(Some(step)),
-                Action::Resume => started = started.or(work.upload.next_step()),
-                Action::Notify => self.shared.observer.notified(work.stream, rule, event),
-            }
+        for rule in self.shared.bus.matches(event).filter(|rule| rule.action == Action::Notify) {
+            self.shared.observer.notified(work.stream, rule, event);
         }
-        started
+        self.shared.bus.begins(event, work.upload.next_step())
     }
 
     /// Follows an object that was just received, or was known: an ended one repeats its verdict, unless this run's profile
@@ -258,11 +255,11 @@ impl Runner {
         match (ready, work.opened_by.clone()) {
             (Ok(()), Some(opened_by)) => {
                 let repeated = !fresh && work.upload.ended().is_some();
-                self.follow(work, opened_by, place, Some(number), repeated).await
+                self.follow(&mut work, opened_by, place, Some(number), repeated).await
             }
             (ready, _) => {
-                self.shared.turnstile.leave(place);
                 self.stop_by(ready.err().unwrap_or_else(|| Error::broken("not_received", "receive an object")));
+                self.shared.turnstile.leave(place);
                 let report = Report::of(&work, Some(number), false);
                 self.shared.observer.ended(&report);
                 report
@@ -293,6 +290,7 @@ impl Runner {
     /// Stops the run because of what every object needs; the first cause is told.
     fn stop_by(&self, error: Error) {
         self.stop();
+        self.shared.turnstile.stop();
         tracing::error!(code = error.code(), "the run stops");
         let mut stopped_by = self.shared.stopped_by.lock().unwrap_or_else(PoisonError::into_inner);
         stopped_by.get_or_insert(error);

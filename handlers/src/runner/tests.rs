@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use domain::dicom::skeleton::Encoding;
-use domain::dicom::testkit::{DataSet, Random, file};
+use domain::dicom::testkit::{DataSet, Length, Random, file};
 use domain::dicom::{Profile, Tag, VR};
 use domain::ids::{Key, Keys};
 use ledger::faulty::{Fault, Faulty};
@@ -21,6 +21,8 @@ use crate::objects::folder::FolderObjects;
 use crate::ports::objects::Objects;
 use crate::sources::Sources;
 use crate::surroundings::Surroundings;
+
+mod replay;
 
 /// A clock that moves by a millisecond at each look, and a random source with a seed.
 struct World(Mutex<(u64, Random)>);
@@ -45,7 +47,7 @@ impl Surroundings for World {
 }
 
 #[derive(Default)]
-struct Kept(Mutex<Vec<Report>>);
+pub(crate) struct Kept(Mutex<Vec<Report>>);
 
 impl Observer for Kept {
     fn ended(&self, report: &Report) {
@@ -82,7 +84,7 @@ fn ct(instance: &str, pixels: [u16; 4]) -> Vec<u8> {
 }
 
 /// One object of each end, and two that conflict; the lower name must win.
-fn write_items(folder: &Path) {
+pub(crate) fn write_items(folder: &Path) {
     let whole = ct("1.2.3.4.5.1", [1, 2, 3, 4]);
     fs::write(folder.join("a.dcm"), &whole).expect("write");
     fs::write(folder.join("b-not-dicom"), b"a letter, not an image").expect("write");
@@ -113,12 +115,18 @@ impl Bench {
         FolderObjects::new(self.root.path().join("processed"), self.root.path().join("staging"))
     }
 
-    async fn run(&self, ledger: Arc<dyn Ledger>, objects: Arc<dyn Objects>, off: &[&str]) -> (Summary, Vec<Report>) {
-        let sources = Arc::new(Sources::open(&self.root.path().join("sources.sqlite")).expect("sources"));
+    fn pipeline(&self, ledger: Arc<dyn Ledger>, objects: Arc<dyn Objects>, sources: Sources) -> Pipeline {
         let profile = Profile::basic().expect("profile");
-        let limits = domain::dicom::limits::Limits::default();
-        let pipeline =
-            Pipeline::new(ledger, objects, sources, keys(), profile, limits, self.world.clone()).expect("pipeline");
+        let (limits, sources) = (domain::dicom::limits::Limits::default(), Arc::new(sources));
+        Pipeline::new(ledger, objects, sources, keys(), profile, limits, self.world.clone()).expect("pipeline")
+    }
+
+    fn sources(&self) -> Sources {
+        Sources::open(&self.root.path().join("sources.sqlite")).expect("sources")
+    }
+
+    async fn run(&self, ledger: Arc<dyn Ledger>, objects: Arc<dyn Objects>, off: &[&str]) -> (Summary, Vec<Report>) {
+        let pipeline = self.pipeline(ledger, objects, self.sources());
         let seen = Arc::new(Kept::default());
         let bus = Bus::new(off.iter().copied()).expect("rules");
         let limits = RunLimits { retry_delay_ms_max: 0, ..RunLimits::default() };
@@ -287,4 +295,115 @@ async fn a_higher_object_of_the_same_key_waits_even_if_it_is_ready_first() {
     let outcomes = outcomes(&reports);
     assert_eq!(outcomes[&1], (Outcome::Delivered, None, false));
     assert_eq!(outcomes[&3], (Outcome::Quarantined, Some("dup_conflict"), false));
+}
+
+/// A ledger in which somebody else has already recorded the first decisions of each chain, as a second worker would.
+struct AnotherWorker(Arc<MemoryLedger>, usize);
+
+#[async_trait::async_trait]
+impl Ledger for AnotherWorker {
+    fn origin(&self) -> &Origin {
+        self.0.origin()
+    }
+
+    async fn load(&self, stream: ledger::StreamKey) -> Result<ledger::Stream, ledger::Error> {
+        self.0.load(stream).await
+    }
+
+    async fn append(
+        &self,
+        tip: &ledger::Tip,
+        decision: &ledger::Decision,
+        at: ledger::UtcMillis,
+        nonce: ledger::Nonce,
+    ) -> Result<ledger::Appended, ledger::Error> {
+        self.0.append(tip, decision, at, nonce).await
+    }
+
+    async fn append_chain(
+        &self,
+        tip: &ledger::Tip,
+        links: &[ledger::Link],
+    ) -> Vec<Result<ledger::Appended, ledger::Error>> {
+        if links.len() > 1 {
+            let theirs = links.iter().take(self.1).cloned();
+            let theirs: Vec<_> = theirs.map(|link| ledger::Link { nonce: ledger::Nonce([9; 16]), ..link }).collect();
+            self.0.append_chain(tip, &theirs).await;
+        }
+        self.0.append_chain(tip, links).await
+    }
+}
+
+#[tokio::test]
+async fn what_another_worker_recorded_first_stands_and_the_rest_goes_on_from_there() {
+    let reference = Bench::new();
+    reference.run_clean().await;
+    let (visible, streams) = reference.state().await;
+    for theirs in 1..=3 {
+        let bench = Bench::new();
+        let ledger = Arc::new(AnotherWorker(bench.ledger.clone(), theirs));
+        let (summary, reports) = bench.run(ledger, Arc::new(bench.objects()), &[]).await;
+        assert!(summary.stopped_by.is_none() && summary.pending == 0, "{theirs}: {summary:?}");
+        let found = bench.state().await;
+        assert_eq!(found.0, visible, "{theirs} first");
+        let sorted = |streams: &BTreeMap<String, Vec<String>>| {
+            let mut types: Vec<_> = streams.values().cloned().collect();
+            types.sort();
+            types
+        };
+        assert_eq!(sorted(&found.1), sorted(&streams), "{theirs} first");
+        assert_eq!(outcomes(&reports)[&1], (Outcome::Delivered, None, false));
+    }
+}
+
+/// A structure set with one contour of these points.
+fn contours(instance: &str, points: &str) -> Vec<u8> {
+    let set = |tags: &[(Tag, VR, &str)]| {
+        tags.iter().fold(DataSet::new(Encoding::IMPLICIT_LE), |set, (tag, vr, text)| set.text(*tag, *vr, text))
+    };
+    let contour = set(&[(Tag(0x3006, 0x0042), VR::CS, "CLOSED_PLANAR"), (Tag(0x3006, 0x0050), VR::DS, points)]);
+    let roi = set(&[]).sequence(Tag(0x3006, 0x0040), VR::SQ, Length::Undefined, vec![contour.bytes()]);
+    let whole = set(&[
+        (Tag(0x0008, 0x0016), VR::UI, "1.2.840.10008.5.1.4.1.1.481.3"),
+        (Tag(0x0008, 0x0018), VR::UI, instance),
+        (Tag(0x0008, 0x0060), VR::CS, "RTSTRUCT"),
+        (Tag(0x0010, 0x0010), VR::PN, "Nightingale^Florence"),
+        (Tag(0x0010, 0x0020), VR::LO, "7700123"),
+        (Tag(0x0020, 0x000D), VR::UI, "1.2.3.4"),
+        (Tag(0x0020, 0x000E), VR::UI, "1.2.3.4.6"),
+    ]);
+    let whole = whole.sequence(Tag(0x3006, 0x0039), VR::SQ, Length::Undefined, vec![roi.bytes()]);
+    file("1.2.840.10008.1.2", &whole.bytes())
+}
+
+#[tokio::test]
+async fn contours_of_any_length_are_delivered_unless_an_identifier_stands_among_them() {
+    let bench = Bench::new();
+    let folder = bench.root.path().join("in");
+    fs::remove_dir_all(&folder).expect("empty");
+    fs::create_dir(&folder).expect("folder");
+    // Kept and judged, read on the way from memory, and read on the way from the source.
+    for (name, count) in [("a", 10), ("b", 1_000), ("c", 2 << 20)] {
+        let clean = "-12.5\\0\\77001\\".repeat(count / 2) + "1";
+        let hit = format!("{clean}\\ +7700123 \\2");
+        fs::write(folder.join(format!("{name}1")), contours(&format!("1.2.3.4.6.{count}1"), &clean)).expect("write");
+        fs::write(folder.join(format!("{name}2")), contours(&format!("1.2.3.4.6.{count}2"), &hit)).expect("write");
+    }
+    let (summary, reports) = bench.run_clean().await;
+    assert!(summary.stopped_by.is_none(), "{summary:?}");
+    let outcomes = outcomes(&reports);
+    for item in [1, 3, 5] {
+        assert_eq!(outcomes[&item], (Outcome::Delivered, None, false), "item {item}");
+    }
+    // A short one goes alone: its attribute gets a dummy.
+    assert_eq!(outcomes[&2], (Outcome::Delivered, None, false));
+    for item in [4, 6] {
+        assert_eq!(outcomes[&item], (Outcome::Quarantined, Some("residual_identifier"), false), "item {item}");
+    }
+    let (visible, _) = bench.state().await;
+    let holds = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    assert!(visible.values().all(|bytes| !holds(bytes, b"7700123")), "the identifier is nowhere");
+    assert_eq!(visible.values().filter(|bytes| holds(bytes, b"-12.5\\0\\77001")).count(), 3, "the contours are whole");
+    assert!(visible.values().any(|bytes| bytes.len() > 10 << 20), "the longest as well");
+    assert_eq!(fs::read_dir(bench.root.path().join("staging")).expect("staging").count(), 0);
 }

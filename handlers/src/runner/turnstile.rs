@@ -20,6 +20,7 @@ struct State {
     /// The same, the other way round.
     places: HashMap<OutputKey, BTreeSet<Place>>,
     waiting: BTreeMap<Place, oneshot::Sender<()>>,
+    stopped: bool,
 }
 
 /// Lets objects pass to delivery in order. Holds as many places as there are objects in flight.
@@ -63,13 +64,24 @@ impl Turnstile {
         }
     }
 
-    /// Waits until the object may be delivered. Never waits for a higher place, so the lowest always passes.
-    pub async fn pass(&self, place: Place) {
+    /// Lets nobody pass any more: an object that had to be let go of without an end may be a lower one of the same key.
+    pub fn stop(&self) {
+        let mut state = self.state();
+        state.stopped = true;
+        for (_, wake) in std::mem::take(&mut state.waiting) {
+            wake.send(()).ok();
+        }
+    }
+
+    /// Waits until the object may be delivered; `false` if it may not be in this run. Never waits for a higher place, so
+    /// the lowest always passes.
+    #[must_use]
+    pub async fn pass(&self, place: Place) -> bool {
         loop {
             let woken = {
                 let mut state = self.state();
-                if state.may_pass(place) {
-                    return;
+                if state.stopped || state.may_pass(place) {
+                    return !state.stopped;
                 }
                 let (wake, woken) = oneshot::channel();
                 state.waiting.insert(place, wake);
@@ -143,6 +155,16 @@ mod tests {
         assert!(turnstile.pass(2).now_or_never().is_some());
     }
 
+    #[test]
+    fn after_a_stop_nobody_passes_even_when_the_lower_one_leaves() {
+        let turnstile = Turnstile::default();
+        (0..2).for_each(|place| turnstile.admit(place));
+        turnstile.identify(1, &key(1));
+        turnstile.stop();
+        turnstile.leave(0);
+        assert_eq!(turnstile.pass(1).now_or_never(), Some(false));
+    }
+
     #[tokio::test]
     async fn whoever_waits_is_woken_when_its_turn_comes() {
         let turnstile = std::sync::Arc::new(Turnstile::default());
@@ -153,7 +175,7 @@ mod tests {
             let (turnstile, done) = (turnstile.clone(), done.clone());
             tokio::spawn(async move {
                 turnstile.identify(place, &key(u32::try_from(place % 3).expect("small")));
-                turnstile.pass(place).await;
+                assert!(turnstile.pass(place).await);
                 done.send(place).expect("the test listens");
                 turnstile.leave(place);
             });

@@ -5,8 +5,9 @@ use std::time::Duration;
 use domain::workflow::{Move, Step, Try, walk};
 
 use super::{Runner, is_recorded};
+use crate::commit;
 use crate::error::{Error, Result};
-use crate::pipeline::{Failure, Work};
+use crate::pipeline::{Failure, Raw, Work};
 use crate::steps::{self, Turn};
 
 impl Runner {
@@ -16,10 +17,17 @@ impl Runner {
     /// What stops the run: the stream stays open, and the next run takes it up.
     pub(super) async fn walk(&self, work: &mut Work, start: Step, turn: Turn<'_>) -> Result<()> {
         let mut attempt = Try::first(start);
-        // Bounded: steps only lead forward, and the table bounds the retries of each.
+        // Steps of an object in memory take less than a commit of the ledger: their entries go in together, and what the
+        // steps made of the object is let go before anybody waits.
+        work.holds = matches!(work.raw, Some(Raw::Memory(_)));
+        // Bounded: steps only lead forward, and the table bounds the retries of each; held entries fall behind once.
         loop {
             if self.stops() {
-                return Ok(());
+                // What is decided is recorded if it can be, so that nobody does it again.
+                return match commit::settle(&self.shared.pipeline, work).await {
+                    Err(error) if error.stops_the_run() => Err(error),
+                    _ => Ok(()),
+                };
             }
             self.shared.observer.step(work.stream, attempt.step);
             let outcome = match steps::run(&self.shared.pipeline, work, attempt.step, turn).await {
@@ -33,6 +41,13 @@ impl Runner {
                 }
             };
             self.tell_operators(work);
+            if std::mem::take(&mut work.behind) {
+                match work.upload.next_step() {
+                    Some(due) => attempt = Try::first(due),
+                    None => return Ok(()),
+                }
+                continue;
+            }
             match walk(attempt, outcome) {
                 Move::Go(step) => attempt = Try::first(step),
                 Move::Again { next, delay_ms } => {

@@ -18,6 +18,9 @@ pub async fn run(pipeline: &Pipeline, work: &mut Work) -> Result<()> {
     let plan = plan(pipeline, work).await?;
     let (token, sha256, size_bytes) = stage(pipeline, work, &plan).await?;
     let said = said(pipeline, &plan, &token, sha256, size_bytes)?;
+    // Delivery needs the stage alone. What is held while the entry waits for its commit is held by all objects in flight.
+    drop(plan);
+    work.let_go();
     let recorded = commit(pipeline, work, &Command::Deidentify(said)).await;
     // An earlier try whose answer was lost may have recorded its own staged object; then ours is nobody's.
     let ours = work.upload.output().is_some_and(|output| output.stage.as_str() == token.0);

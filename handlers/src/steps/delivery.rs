@@ -5,7 +5,7 @@ use domain::upload::{Command, Output};
 use domain::{Reason, Rejection};
 
 use super::{Turn, deidentification};
-use crate::commit::commit;
+use crate::commit::{commit, settle};
 use crate::error::{Error, Result};
 use crate::pipeline::{Pipeline, Work};
 use crate::ports::objects::{Digest, OutputKey, Published, StageToken};
@@ -19,7 +19,11 @@ pub async fn run(pipeline: &Pipeline, work: &mut Work, turn: Turn<'_>) -> Result
     let key = OutputKey::parse(output.key.as_str())
         .ok_or_else(|| Error::broken("output_key", "read the key of an output"))?;
     turn.turnstile.identify(turn.place, &key);
-    turn.turnstile.pass(turn.place).await;
+    // Only what is recorded may become visible.
+    settle(pipeline, work).await?;
+    if !turn.turnstile.pass(turn.place).await {
+        return Err(Error::lost("run_stopped", "deliver an object", "the run stops, and a lower object may be open"));
+    }
     let (published, token) = publish(pipeline, work, &output, &key).await?;
     if published == Published::Conflict {
         let detail = "an object with the same UIDs and other bytes was received earlier and is delivered";

@@ -74,12 +74,27 @@ impl Committer {
 
     /// Queues a job, at the latest when the future is first polled, and waits for its answer.
     pub(super) async fn commit(&self, tip: Tip, prepared: Prepared) -> Answer {
+        self.queue(tip, prepared).answer().await
+    }
+
+    /// Queues a job. The entry may be written from here on, whether or not anybody waits.
+    pub(super) fn queue(&self, tip: Tip, prepared: Prepared) -> Waiting {
         let (answer, answered) = oneshot::channel();
         let bytes = prepared.entry.body.len();
-        if !self.queue.push(Job { tip, prepared, answer }, bytes) {
+        Waiting(self.queue.push(Job { tip, prepared, answer }, bytes).then_some(answered))
+    }
+}
+
+/// A queued job; none if there was no room for it.
+pub(super) struct Waiting(Option<oneshot::Receiver<Told>>);
+
+impl Waiting {
+    /// Waits for the answer.
+    pub(super) async fn answer(self) -> Answer {
+        let Some(answered) = self.0 else {
             return Err(Error::Unavailable { source: Some("too many appends wait, or the store is closed".into()) });
-        }
-        // The entry may be written from here on, whether or not anybody waits. A thread that died cannot say if it was.
+        };
+        // A thread that died cannot say if the entry was written.
         let Ok((answer, untold)) = answered.await else { return Err(Error::Unknown { cause: None }) };
         untold.tell();
         answer

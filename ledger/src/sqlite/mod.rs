@@ -7,6 +7,8 @@
 mod committer;
 mod connect;
 mod export;
+mod past;
+mod peek;
 mod queue;
 mod read;
 mod verify;
@@ -18,11 +20,13 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use crate::{
-    Appended, Decision, Error, Head, Ledger, Log, LogEntry, Nonce, Origin, Prepared, Stream, StreamKey, Tag, Tagged,
-    Tip, UtcMillis,
+    Appended, Decision, Error, Head, Ledger, Link, Log, LogEntry, Nonce, Origin, Prepared, Stream, StreamKey, Tag,
+    Tagged, Tip, UtcMillis,
 };
 use committer::Committer;
 pub use export::Export;
+pub use past::{Ended, end_log};
+pub use peek::{Peek, copy_store};
 pub use verify::verify_store;
 
 /// How a store is opened.
@@ -45,6 +49,8 @@ pub struct SqliteLedger {
     reader: Mutex<Connection>,
     committer: Committer,
     path: PathBuf,
+    /// Logs that ended before this one began, oldest first.
+    past: Vec<past::Past>,
 }
 
 impl SqliteLedger {
@@ -58,7 +64,7 @@ impl SqliteLedger {
         let origin = connect::origin(&writer)?;
         let reader = Mutex::new(connect::open_reader(path)?);
         let committer = Committer::start(writer, path.to_owned(), origin.clone())?;
-        Ok(Self { origin, committer, reader, path: path.to_owned() })
+        Ok(Self { origin, committer, reader, path: path.to_owned(), past: Vec::new() })
     }
 
     /// Returns the value stored under a name beside the log, such as a key's check value `kcv.stream`.
@@ -84,12 +90,55 @@ impl Ledger for SqliteLedger {
     }
 
     async fn load(&self, stream: StreamKey) -> Result<Stream, Error> {
-        self.read(|connection| read::load(connection, &self.origin, stream))
+        let mut entries = self.past_of(stream)?;
+        entries.append(&mut self.read(|connection| read::load(connection, &self.origin, stream))?.entries);
+        Ok(Stream { stream, entries })
     }
 
     async fn append(&self, tip: &Tip, decision: &Decision, at: UtcMillis, nonce: Nonce) -> Result<Appended, Error> {
-        let prepared = Prepared::new(&self.origin, tip, decision, at, nonce)?;
-        self.committer.commit(*tip, prepared).await
+        let tip = match self.onto(tip, decision)? {
+            past::Onto::Here => *tip,
+            past::Onto::Beginning => Tip::empty(tip.stream),
+            past::Onto::Taken(answer) => return *answer,
+        };
+        let prepared = Prepared::new(&self.origin, &tip, decision, at, nonce)?;
+        self.committer.commit(tip, prepared).await
+    }
+
+    async fn append_chain(&self, tip: &Tip, links: &[Link]) -> Vec<Result<Appended, Error>> {
+        let onto = links.first().map(|link| self.onto(tip, &link.decision)).transpose();
+        let tip = match onto {
+            Ok(None) => return Vec::new(),
+            Ok(Some(past::Onto::Here)) => *tip,
+            Ok(Some(past::Onto::Beginning)) => Tip::empty(tip.stream),
+            Ok(Some(past::Onto::Taken(answer))) => return vec![*answer],
+            Err(error) => return vec![Err(error)],
+        };
+        let (mut tip, mut queued, mut answers) = (tip, Vec::with_capacity(links.len()), Vec::new());
+        let mut refused = None;
+        for link in links {
+            match Prepared::new(&self.origin, &tip, &link.decision, link.at, link.nonce) {
+                Ok(prepared) => {
+                    let on = std::mem::replace(&mut tip, prepared.tip());
+                    queued.push(self.committer.queue(on, prepared));
+                }
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+        }
+        // All are queued before the first is waited for, so that one commit takes them together.
+        for waiting in queued {
+            let answer = waiting.answer().await;
+            let new = matches!(answer, Ok(Appended::New(_)));
+            answers.push(answer);
+            if !new {
+                return answers;
+            }
+        }
+        answers.extend(refused.map(Err));
+        answers
     }
 }
 

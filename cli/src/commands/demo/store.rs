@@ -19,7 +19,8 @@ use crate::error::Error;
 pub(super) const INPUT: &str = "demo-input";
 
 /// What may lie in a folder that is no store yet.
-const HARMLESS: [&str; 8] = ["config.toml", "keys", "lock", "processed", "staging", "raw", "sources.sqlite", INPUT];
+const HARMLESS: [&str; 9] =
+    ["config.toml", "heads", "keys", "lock", "processed", "staging", "raw", "sources.sqlite", INPUT];
 
 /// Refuses a store that holds an object which is none of the demo's, and a folder that holds something else.
 pub(super) fn check(root: &Path, environment: &str, files: &[DemoFile]) -> Result<(), Error> {

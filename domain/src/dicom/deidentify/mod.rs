@@ -79,7 +79,7 @@ fn offsets_ascend(emit: &[Emit]) -> bool {
     let mut at = 0;
     emit.iter().all(|piece| match piece {
         Emit::Bytes(_) => true,
-        Emit::Copy { offset, len } | Emit::Swap { offset, len, .. } => {
+        Emit::Copy { offset, len } | Emit::Numbers { offset, len } | Emit::Swap { offset, len, .. } => {
             let ascends = *offset >= at;
             at = offset + len;
             ascends

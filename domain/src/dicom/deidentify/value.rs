@@ -7,6 +7,7 @@ use super::identifiers::{Identifiers, Scratch};
 use super::text::{Strictness, tells};
 use super::words::DEFINED_TERMS;
 use crate::dicom::charset::Charset;
+use crate::dicom::numbers::{IDENTIFIER_BYTES_MIN, NUMBER_BYTES_MAX, is_numeric};
 
 /// What is to become of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,15 +100,13 @@ pub(super) fn terms_that_stay(value: &[u8], identifiers: &Identifiers, scratch: 
 }
 
 fn number_string(value: &[u8], charset: Charset, identifiers: &Identifiers, scratch: &mut Scratch) -> Verdict {
-    let obeys = value.iter().all(|byte| byte.is_ascii_digit() || b"+-.eE \\".contains(byte));
-    if !obeys {
+    if !value.iter().all(|&byte| is_numeric(byte)) {
         return text(VR::LO, value, charset, Strictness::Free, identifiers, scratch);
     }
     let mut numbers = value.split(|&byte| byte == b'\\').map(<[u8]>::trim_ascii);
-    // 16 characters are DS's limit (PS3.5 6.2); real writers reach 32. Anything longer is not a number.
     let goes = numbers.any(|number| {
         let plain = number.strip_prefix(b"+").or(number.strip_prefix(b"-")).unwrap_or(number);
-        number.len() > 32 || plain.len() >= 4 && identifiers.is_identifier(plain)
+        number.len() > NUMBER_BYTES_MAX || plain.len() >= IDENTIFIER_BYTES_MIN && identifiers.is_identifier(plain)
     });
     if goes { Verdict::Goes("text") } else { Verdict::Term }
 }

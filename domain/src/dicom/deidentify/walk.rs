@@ -24,6 +24,8 @@ use crate::dicom::skeleton::{Content, Element, Note, Skeleton};
 use crate::ids::{Keys, PatientIdentity, is_dicom_uid};
 use crate::{Phi, Reason, Rejection};
 
+/// Room that the output's own bytes get at first; most of a report goes.
+const WRITER_BYTES: usize = 8 << 10;
 const PATIENT_NAME: Tag = Tag(0x0010, 0x0010);
 const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
 const PERFORMED_STEP: Tag = Tag(0x0008, 0x1111);
@@ -155,7 +157,7 @@ pub(super) fn run(
         keys,
         identity,
         identifiers,
-        writer: Writer::new(encoding, skeleton.kept.len() + skeleton.elements.len() * 12 + 1024),
+        writer: Writer::new(encoding, (skeleton.kept.len() + 1024).min(WRITER_BYTES)),
         scratch: Scratch::default(),
         book: Book::new(),
         uids: HashMap::new(),
@@ -198,6 +200,7 @@ impl<'a> Walk<'a> {
         }
         Ok(Plan {
             emit,
+            numbers: self.identifiers.numbers(),
             receipt: self.book.finish(),
             new_study_instance_uid,
             new_series_instance_uid,

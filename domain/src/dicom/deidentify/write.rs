@@ -3,6 +3,7 @@
 use dicom_core::{Tag, VR};
 
 use crate::dicom::plan::Emit;
+use crate::dicom::scan::has_long_length;
 use crate::dicom::skeleton::Encoding;
 
 pub(super) const ITEM: Tag = Tag(0xFFFE, 0xE000);
@@ -161,6 +162,12 @@ impl Writer {
         self.emit.push(Emit::Copy { offset, len });
     }
 
+    /// Lets numeric text of the source follow, which is read while it is copied.
+    pub(super) fn number_text(&mut self, offset: u64, len: u64) {
+        self.flush();
+        self.emit.push(Emit::Numbers { offset, len });
+    }
+
     /// Lets `len` bytes of the source follow, their numbers in the other byte order.
     pub(super) fn swap(&mut self, offset: u64, len: u64, vr: VR) {
         let unit = unit_of(vr);
@@ -186,22 +193,7 @@ impl Writer {
 
 /// Whether explicit VR writes a 16-bit length (PS3.5 7.1.2).
 pub(super) const fn is_short_form(vr: VR) -> bool {
-    !matches!(
-        vr,
-        VR::OB
-            | VR::OD
-            | VR::OF
-            | VR::OL
-            | VR::OV
-            | VR::OW
-            | VR::SQ
-            | VR::SV
-            | VR::UC
-            | VR::UN
-            | VR::UR
-            | VR::UT
-            | VR::UV
-    )
+    !has_long_length(vr)
 }
 
 /// Returns the size in bytes of the units whose order byte order means; 1 where it means nothing.

@@ -70,11 +70,11 @@ pub(super) struct Mark {
 }
 
 /// How many bytes of a structured report make one element or item.
-const BYTES_AN_ELEMENT: usize = 12;
-/// More elements than this are not reserved: 80 KB.
-const RESERVED_ELEMENTS_MAX: usize = 2048;
+const BYTES_AN_ELEMENT: usize = 10;
+/// More elements than this are not reserved: 160 KB.
+const RESERVED_ELEMENTS_MAX: usize = 4096;
 /// More kept bytes than this are not reserved.
-const RESERVED_KEPT_BYTES_MAX: usize = 16 << 10;
+const RESERVED_KEPT_BYTES_MAX: usize = 32 << 10;
 
 const NOTES: [Note; 8] = [
     Note::NoMeta,

@@ -55,7 +55,7 @@ pub fn assemble(plan: &Plan, source: &[u8]) -> Vec<u8> {
                 output.extend_from_slice(made);
                 continue;
             }
-            Emit::Copy { offset, len } => (offset, len, 1),
+            Emit::Copy { offset, len } | Emit::Numbers { offset, len } => (offset, len, 1),
             Emit::Swap { offset, len, unit } => (offset, len, usize::from(unit)),
         };
         assert!(offset >= position, "the source would have to be read backwards");

@@ -88,7 +88,9 @@ fn assemble(plan: &Plan, source: &[u8]) -> Vec<u8> {
     for piece in &plan.emit {
         match piece {
             Emit::Bytes(bytes) => output.extend_from_slice(bytes),
-            Emit::Copy { offset, len } => output.extend_from_slice(&source[*offset as usize..(offset + len) as usize]),
+            Emit::Copy { offset, len } | Emit::Numbers { offset, len } => {
+                output.extend_from_slice(&source[*offset as usize..(offset + len) as usize])
+            }
             Emit::Swap { offset, len, unit } => {
                 let bytes = &source[*offset as usize..(offset + len) as usize];
                 bytes.chunks_exact(usize::from(*unit)).for_each(|number| output.extend(number.iter().rev()));

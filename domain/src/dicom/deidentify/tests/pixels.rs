@@ -13,7 +13,9 @@ fn written(encapsulated: &Encapsulated, source: &[u8]) -> Vec<u8> {
     for piece in emit {
         match piece {
             Emit::Bytes(bytes) => output.extend(bytes),
-            Emit::Copy { offset, len } => output.extend_from_slice(&source[offset as usize..(offset + len) as usize]),
+            Emit::Copy { offset, len } | Emit::Numbers { offset, len } => {
+                output.extend_from_slice(&source[offset as usize..(offset + len) as usize])
+            }
             Emit::Swap { .. } => unreachable!("frames are bytes"),
         }
     }

@@ -10,7 +10,6 @@ use super::{Level, Walk, dictionary_says_text, is_text};
 use crate::dicom::charset::Charset;
 use crate::dicom::iod::Listed;
 use crate::dicom::skeleton::{Element, Skeleton};
-use crate::{Reason, Rejection};
 
 impl<'a> Walk<'a> {
     pub(super) fn value(&mut self, element: &Element, listed: Listed, level: Level) {
@@ -33,11 +32,8 @@ impl<'a> Walk<'a> {
         }
         let Some(bytes) = skeleton.bytes(element) else {
             if matches!(vr, VR::DS | VR::IS) {
-                // Numbers of this length are the object's substance (contours): neither copied unread nor lost in silence.
-                let detail = "a numeric text is longer than what is kept to be read";
-                let path = format!("({:04X},{:04X})", tag.group(), tag.element());
-                self.refused.get_or_insert(Rejection::new(Reason::Oversize, detail).at_path(path));
-                return;
+                // Numbers of this length are the object's substance (contours): neither copied unread nor lost.
+                return self.numbers(element);
             }
             if is_text(vr) || vr == VR::UN || dictionary_says_text(tag) {
                 // Text that was too long to be kept cannot be searched.
@@ -75,6 +71,17 @@ impl<'a> Walk<'a> {
         }
         if padding == 1 {
             self.writer.raw(&[0]);
+        }
+        self.book.kept();
+    }
+
+    /// Numeric text that stays in the source, and is read on its way.
+    fn numbers(&mut self, element: &Element) {
+        let padding = element.len % 2;
+        self.writer.header(element.tag, element.vr, (element.len + padding) as u32);
+        self.writer.number_text(element.value, element.len);
+        if padding == 1 {
+            self.writer.raw(b" ");
         }
         self.book.kept();
     }
