@@ -44,6 +44,7 @@ static TABLE: &[Advice] = &[
     advice("sources_permissions", Exit::Usage, "chmod 600 sources.sqlite, and find out who could read it"),
     advice("environment_name", Exit::Usage, "set `environment` to 1 to 32 characters a-z, 0-9 and -"),
     advice("unknown_rule", Exit::Usage, "take the name out of `rules.disabled`, or correct it"),
+    advice("as_of_beyond", Exit::Usage, "give a smaller --as-of; `medimg verify` tells how many entries there are"),
     advice("study_ambiguous", Exit::Usage, "give the whole Study Instance UID"),
     advice("ledger_missing", Exit::Usage, "run `medimg process PATH` first, or name the store with --store"),
     advice("ledger_exists", Exit::TryAgain, SAME),

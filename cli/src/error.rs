@@ -145,6 +145,9 @@ pub(crate) enum Error {
         /// Where.
         first_bad: String,
     },
+    /// Another file stands under the name that a report was to have.
+    #[error("the report was given its name: another file has it")]
+    ReportExists,
     /// The demo was asked to use a store that holds something else.
     #[error("the demo was started in a store that holds more than the demo")]
     DemoStore,
@@ -196,6 +199,7 @@ impl Error {
             Self::TagUnknown { .. } => "tag_unknown",
             Self::Object { .. } => "object_refused",
             Self::Unsound { .. } => "ledger_unsound",
+            Self::ReportExists => "report_exists",
             Self::DemoStore => "demo_store",
             Self::Usage { .. } => "usage",
             Self::ConfigUnreadable { .. } => "config_unreadable",
@@ -256,6 +260,7 @@ impl Error {
                 and with an earlier `medimg export`"
                     .to_owned()
             }
+            Self::ReportExists => "name a new file, or replace that one with --force; nothing was recorded".to_owned(),
             Self::Passphrase { .. } => {
                 "give 12 characters or more at the prompt, or in the first line of a file of mode 600: --passphrase-file FILE"
                     .to_owned()
@@ -276,6 +281,7 @@ impl Error {
             | Self::ConfigValue { .. }
             | Self::DemoExists
             | Self::DemoStore
+            | Self::ReportExists
             | Self::Read { .. }
             | Self::Passphrase { .. }
             | Self::NotConfirmed

@@ -4,7 +4,7 @@ use domain::Reason;
 use domain::events::{self, Event, EventData, ReadError};
 use ledger::{Actor, Entry};
 
-mod words;
+pub(crate) mod words;
 
 /// How the step of an entry went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

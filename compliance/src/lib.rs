@@ -5,4 +5,5 @@
 pub mod explain;
 pub mod history;
 pub mod receipt;
+pub mod report;
 pub mod why;

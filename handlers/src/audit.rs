@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use domain::events::{self, Event, EventData};
+use domain::events::{self, Event, EventData, ReadError};
 use domain::ids::{KeyedHash, StreamId};
 use domain::study::Study;
 use domain::upload::Upload;
@@ -56,11 +56,23 @@ impl Audit {
 /// # Errors
 /// When the verification did not take place: no store, no access, no ledger, another schema version.
 pub fn audit(root: &Path) -> Result<Audit> {
+    audit_with(root, &mut |_, _, _| {})
+}
+
+/// What [`audit_with`] shows of each sound entry: its index, its header, and its events, or why they cannot be read.
+pub type Visit<'a> = dyn FnMut(u64, &Header, std::result::Result<&[Event], &ReadError>) + 'a;
+
+/// As [`audit`], and shows each sound entry of the present log to `visit` as it is read: bodies are parsed once. A lower index
+/// than before means that the reading began anew.
+///
+/// # Errors
+/// As [`audit`].
+pub fn audit_with(root: &Path, visit: &mut Visit<'_>) -> Result<Audit> {
     // A ledger whose head cannot be looked at is verified all the same, by itself.
     let present = vec![("ledger.sqlite".to_owned(), root.join("ledger.sqlite"))];
     let logs = segments::paths(root).unwrap_or(present);
     let mut first = Fold::new(None);
-    let mut reports = walk(root, &logs, &mut first)?;
+    let mut reports = walk(root, &logs, &mut first, visit)?;
     let (_, ledger) = reports.pop().expect("the present log is always one of them");
     let mut audit = Audit { ledger, past: reports, misstep: None };
     if !audit.is_sound() {
@@ -69,7 +81,7 @@ pub fn audit(root: &Path) -> Result<Audit> {
     let mut missteps = vec![first.misstep.take(), joint(&logs, &audit)?];
     if !first.again.is_empty() {
         let mut second = Fold::new(Some(std::mem::take(&mut first.again)));
-        walk(root, &logs, &mut second)?;
+        walk(root, &logs, &mut second, &mut |_, _, _| {})?;
         missteps.push(second.misstep);
     }
     let place = |misstep: &Misstep| logs.iter().position(|(name, _)| misstep.log.as_ref() == Some(name));
@@ -80,7 +92,12 @@ pub fn audit(root: &Path) -> Result<Audit> {
 }
 
 /// Verifies each log and shows its entries to the fold, one log after the other.
-fn walk(root: &Path, logs: &[(String, PathBuf)], fold: &mut Fold) -> Result<Vec<(String, verify::Report)>> {
+fn walk(
+    root: &Path,
+    logs: &[(String, PathBuf)],
+    fold: &mut Fold,
+    visit: &mut Visit<'_>,
+) -> Result<Vec<(String, verify::Report)>> {
     let mut reports = Vec::new();
     for (at, (name, path)) in logs.iter().enumerate() {
         let ended = at + 1 < logs.len();
@@ -96,7 +113,12 @@ fn walk(root: &Path, logs: &[(String, PathBuf)], fold: &mut Fold) -> Result<Vec<
                     None => *fold = Fold::new(fold.only.take()),
                 }
             }
-            fold.entry(index, header, body);
+            let wanted = !ended || fold.only.as_ref().is_none_or(|only| only.contains(&header.stream));
+            let events = if wanted { events::read(body.as_bytes()) } else { Ok(Vec::new()) };
+            if !ended {
+                visit(index, header, events.as_deref());
+            }
+            fold.entry(index, header, events.as_deref().ok());
         };
         let report = verify_store(path, &mut show).map_err(|error| match error {
             ledger::Error::Missing if ended => {
@@ -170,27 +192,28 @@ impl Fold {
         Self { only, open: HashMap::new(), again: BTreeSet::new(), misstep: None, next: 0, log: None, continued: false }
     }
 
-    fn entry(&mut self, leaf_index: u64, header: &Header, body: &str) {
+    /// Takes in an entry; `None` stands for events that this program does not know.
+    fn entry(&mut self, leaf_index: u64, header: &Header, events: Option<&[Event]>) {
         self.next = leaf_index + 1;
         if self.misstep.is_some() || self.only.as_ref().is_some_and(|only| !only.contains(&header.stream)) {
             return;
         }
-        if let Err(why) = self.take_in(header, body) {
+        if let Err(why) = self.take_in(header, events) {
             let (stream, seq) = (header.stream.to_string(), header.seq);
             let log = self.log.clone();
             self.misstep = Some(Misstep { leaf_index, stream, seq, log, why });
         }
     }
 
-    fn take_in(&mut self, header: &Header, body: &str) -> std::result::Result<(), &'static str> {
-        let events = events::read(body.as_bytes()).map_err(|_| "its body holds no events that this program knows")?;
+    fn take_in(&mut self, header: &Header, events: Option<&[Event]>) -> std::result::Result<(), &'static str> {
+        let events = events.ok_or("its body holds no events that this program knows")?;
         let stream = StreamId(KeyedHash(header.stream.0));
         if events.iter().any(|event| event.subject != stream) {
             return Err("an event names another stream than its entry");
         }
         let mut kind = match self.open.remove(&header.stream) {
             Some(kind) => kind,
-            None if header.seq == 0 && !(self.continued && self.only.is_none() && goes_on(&events)) => first(&events),
+            None if header.seq == 0 && !(self.continued && self.only.is_none() && goes_on(events)) => first(events),
             None => {
                 self.again.insert(header.stream);
                 return Ok(());
@@ -207,7 +230,7 @@ impl Fold {
             Kind::Study(study) => {
                 events.iter().try_for_each(|event| study.apply(event)).map_err(|misplaced| misplaced.why)?;
             }
-            Kind::Upload(upload) => step(upload, &events, header)?,
+            Kind::Upload(upload) => step(upload, events, header)?,
         }
         // A study completed is an end that a late object takes back: it is then folded anew, like a replay.
         let open = match &kind {

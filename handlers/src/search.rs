@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use domain::Phi;
 use domain::events::{EventData, HistoryQueried, HistoryQuery, Tag, TagKind};
 use domain::ids::{IndexHash, PatientIdentity, StreamId};
-use ledger::{Ledger, Log, LogEntry, READ_ENTRIES_MAX, StreamKey, first_prev};
+use ledger::{LeafHash, Log, LogEntry, Origin, READ_ENTRIES_MAX, StreamKey, first_prev};
 
 use crate::acting::{self, Person};
 use crate::ask;
@@ -114,7 +114,8 @@ pub async fn search(
     paging: Paging,
 ) -> Result<Answer> {
     let views = SqliteViews::open(&store.views_path())?;
-    let followed = consumer::follow(store.ledger.as_ref(), &views, CATCH_UP_MAX).await?;
+    let joined = store.joined()?;
+    let followed = consumer::follow(&joined, &views, CATCH_UP_MAX).await?;
     let span = Span { after: paging.after, below: followed.next };
     let answered = answer(store, views, question, paging, span).await;
     let mut tags = vec![person.tag()];
@@ -127,7 +128,12 @@ pub async fn search(
         }
         Err(_) => (None, 0),
     };
-    let said = HistoryQueried { query: question.word(), matched: shown, as_of_size: followed.next, tags };
+    let said = HistoryQueried {
+        query: question.word(),
+        matched: shown,
+        as_of_size: followed.next.saturating_sub(joined.before()),
+        tags,
+    };
     let did = EventData::from(said);
     acting::record(store.ledger.as_ref(), &store.keys, surroundings, person, about, did).await?;
     let (mut answer, _) = answered?;
@@ -315,7 +321,7 @@ impl Answer {
         let mut parts = Vec::with_capacity(rows.len());
         for row in &rows {
             let entries = streams.remove(&row.stream).ok_or_else(|| differs(row.stream))?;
-            check(store, row, &entries)?;
+            check(row, &entries)?;
             parts.push(Part::Stream(entries));
         }
         Ok(parts)
@@ -323,15 +329,21 @@ impl Answer {
 }
 
 /// Holds a stream against its row: as many entries, linked from the first on, and come to what the row says.
-fn check(store: &Store, row: &StreamRow, entries: &[LogEntry]) -> Result<()> {
-    let mut prev = first_prev(store.ledger.origin(), row.stream);
+fn check(row: &StreamRow, entries: &[LogEntry]) -> Result<()> {
     let mut folded = fold::Folded::default();
-    for (seq, LogEntry { entry, .. }) in (0..).zip(entries) {
-        if entry.header.seq != seq || entry.header.prev != prev {
+    let mut next: Option<(&Origin, u64, LeafHash)> = None;
+    for (at, LogEntry { entry, .. }) in (0..).zip(entries) {
+        let header = &entry.header;
+        // In each log of the store a stream begins with a number 0 of its own.
+        let (origin, seq, prev) = match next {
+            Some((origin, seq, prev)) if *origin == header.origin => (origin, seq, prev),
+            _ => (&header.origin, 0, first_prev(&header.origin, row.stream)),
+        };
+        if header.seq != seq || header.prev != prev {
             return Err(differs(row.stream));
         }
-        prev = entry.leaf;
-        folded.take_in(&fold::of_header(entry)?, seq);
+        next = Some((origin, seq + 1, entry.leaf));
+        folded.take_in(&fold::of_header(entry)?, at);
     }
     let said = fold::Folded { kind: row.kind, standing: row.standing, why: row.why.clone(), study: row.study };
     let ends = (entries.first().map(|row| row.leaf_index), entries.last().map(|row| row.leaf_index));
@@ -347,13 +359,14 @@ async fn leaves_none_out(store: &Store, views: &SqliteViews, selection: &Selecti
         (ledger::TagKind::Patient, &selection.patients),
         (ledger::TagKind::Accession, &selection.accessions),
     ];
+    let joined = store.joined()?;
     for (kind, hash) in by_tag.into_iter().flat_map(|(kind, hashes)| hashes.iter().map(move |hash| (kind, hash))) {
         let one = ledger::IndexHash { version: hash.version, hash: hash.hash.0 };
         let tag = ledger::Tag { kind, hash: one };
         let (mut from, mut known) = (0, HashSet::new());
         // Ends with the tag's last entry below the size that is answered for.
         loop {
-            let page = store.ledger.tagged(&tag, from, READ_ENTRIES_MAX).await;
+            let page = joined.tagged(&tag, from, READ_ENTRIES_MAX).await;
             let page = page.map_err(|error| ledger_error("look up entries by tag", error))?;
             let Some(last) = page.last().filter(|_| from < below) else { break };
             from = last.leaf_index + 1;
@@ -400,7 +413,7 @@ fn runs(leaves: &[u64]) -> Vec<(usize, usize)> {
 }
 
 async fn entries_at(store: &Store, from: u64, count: usize) -> Result<Vec<LogEntry>> {
-    store.ledger.entries(from, count).await.map_err(|error| ledger_error("read the ledger", error))
+    store.joined()?.entries(from, count).await.map_err(|error| ledger_error("read the ledger", error))
 }
 
 fn differs(stream: StreamKey) -> Error {

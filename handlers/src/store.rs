@@ -11,6 +11,7 @@ use ledger::{Ledger, Open, Origin, SqliteLedger};
 
 use crate::commit::ledger_error;
 use crate::error::{Error, Result};
+use crate::joined::Joined;
 use crate::objects::folder::FolderObjects;
 use crate::replay::dry::{DryLedger, DryObjects};
 use crate::sources::Sources;
@@ -123,6 +124,14 @@ impl Store {
     /// Returns the store's folder.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Returns all logs of the store as one.
+    ///
+    /// # Errors
+    /// What reading the logs that ended before a recovery says.
+    pub fn joined(&self) -> Result<Joined<'_>> {
+        Joined::new(&self.ledger).map_err(|error| ledger_error("read the logs of the store", error))
     }
 
     /// Returns the folder of copied originals.

@@ -77,7 +77,8 @@ pub async fn sweep(
     now_ms: u64,
 ) -> Result<Swept> {
     let views = SqliteViews::open(&store.views_path())?;
-    let (ledger, log, keys) = (store.ledger.as_ref(), store.ledger.as_ref(), &store.keys);
+    let (ledger, keys) = (store.ledger.as_ref(), &store.keys);
+    let log = &store.joined()?;
     Sweeper { ledger, log, views: &views, keys, surroundings, bus, observer, idle_ms }.sweep(now_ms, u64::MAX).await
 }
 

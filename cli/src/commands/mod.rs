@@ -16,6 +16,7 @@ mod man;
 mod process;
 mod recover;
 mod replay;
+mod report;
 mod restore;
 mod verify;
 mod views;
@@ -43,6 +44,7 @@ pub(crate) enum Verb {
     History(Box<history::Args>),
     Replay(replay::Args),
     Verify(verify::Args),
+    Report(report::Args),
     Views(views::Args),
     Export(export::Args),
     Follow(follow::Args),
@@ -70,6 +72,7 @@ impl Verb {
             Self::History(args) => history::run(args, context),
             Self::Replay(args) => replay::run(args, context),
             Self::Verify(args) => verify::run(args, context),
+            Self::Report(args) => report::run(args, context),
             Self::Views(args) => views::run(args, context),
             Self::Export(args) => export::run(args, context),
             Self::Follow(args) => follow::run(args, context),
@@ -98,8 +101,15 @@ impl Verb {
             | Self::Demo(_)
             | Self::Replay(_)
             | Self::Views(_) => Use::Works,
-            Self::Follow(_) | Self::Why(_) | Self::Diff(_) => Use::Asks,
-            Self::History(_) | Self::Verify(_) | Self::Export(_) | Self::Backup(_) | Self::Doctor(_) => Use::Asks,
+            Self::Follow(_)
+            | Self::Why(_)
+            | Self::Diff(_)
+            | Self::History(_)
+            | Self::Verify(_)
+            | Self::Report(_)
+            | Self::Export(_)
+            | Self::Backup(_)
+            | Self::Doctor(_) => Use::Asks,
             Self::Recover(_) => Use::Makes,
             Self::Restore(_) | Self::Explain(_) | Self::Config(_) | Self::Completions(_) | Self::Man(_) => Use::None,
         }

@@ -39,12 +39,12 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
             let swept = block_on(sweeper::sweep(&store, &System, &bus, &Silent, idle_ms, System.now_ms()))??;
             let views = SqliteViews::open(&store.views_path())?;
             // What the sweep itself recorded.
-            let followed = block_on(consumer::follow(store.ledger.as_ref(), &views, u64::MAX))??;
+            let followed = block_on(consumer::follow(&store.joined()?, &views, u64::MAX))??;
             refreshed(followed.next, swept, context)?;
             Ok(Exit::Well)
         }
         Verb::Rebuild => {
-            let rebuilt = block_on(rebuild::rebuild(store.ledger.as_ref(), &store.views_path()))??;
+            let rebuilt = block_on(rebuild::rebuild(&store.joined()?, &store.views_path()))??;
             told(&rebuilt, context)
         }
     }

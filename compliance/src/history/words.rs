@@ -2,7 +2,7 @@
 
 use domain::events::{
     AccessPurpose, Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested, InstanceValidated, Intake,
-    ReplayCause, ReviewVerdict, StudyCompleted, VerificationOutcome,
+    ReplayCause, ReportScope, ReviewVerdict, StudyCompleted, VerificationOutcome,
 };
 
 /// Returns what happened.
@@ -67,6 +67,14 @@ pub(super) fn told(data: &EventData) -> String {
                 HistoryQuery::All => "everything",
             };
             format!("history read: {about}, {} entries as of size {}", said.matched, said.as_of_size)
+        }
+        EventData::ReportExported(said) => {
+            let about = match said.scope {
+                ReportScope::All => "everything",
+                ReportScope::Study => "a study",
+                ReportScope::Span => "a span of time",
+            };
+            format!("report made: {about}, {} bytes, as of size {}", grouped(said.size_bytes), said.as_of_size)
         }
         EventData::ObjectAccessed(said) => {
             let purpose = match said.purpose {
@@ -153,7 +161,7 @@ fn times(attempts: u32) -> String {
 }
 
 /// Returns the number with a comma between groups of three digits.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {

@@ -396,6 +396,49 @@ pub struct HistoryQueried {
 }
 
 words! {
+    /// The form of a report.
+    ReportFormat {
+        /// One page for people.
+        Html,
+        /// One JSON object.
+        Json,
+        /// One line an event, for spreadsheets.
+        Csv,
+    }
+}
+
+words! {
+    /// What a report is about.
+    ReportScope {
+        /// The whole log.
+        All,
+        /// One study.
+        Study,
+        /// A span of time.
+        Span,
+    }
+}
+
+/// `imaging.report.exported.v1`: somebody made a report. It is recorded before the file may be seen under its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportExported {
+    /// Its form.
+    pub format: ReportFormat,
+    /// What it is about.
+    pub scope: ReportScope,
+    /// The size of the log that it is of.
+    pub as_of_size: u64,
+    /// SHA-256 of the file.
+    pub sha256: Digest,
+    /// Size of the file in bytes.
+    pub size_bytes: u64,
+    /// Who made it, and about which study.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+}
+
+words! {
     /// What values of a raw object were read for.
     AccessPurpose {
         /// To compare it with what was delivered.

@@ -8,7 +8,8 @@ use super::ReadError;
 use super::kinds::{
     BackupMade, HistoryQueried, InstanceDeidentified, InstanceDelivered, InstanceIngested, InstanceQuarantined,
     InstanceValidated, LedgerHeartbeat, LedgerRecovered, LedgerVerified, ObjectAccessed, ObjectReceived,
-    ProcessingFailed, ReplayCompleted, ReplayRequested, ReviewDecided, SourceForgotten, StudyCompleted, StudyReopened,
+    ProcessingFailed, ReplayCompleted, ReplayRequested, ReportExported, ReviewDecided, SourceForgotten, StudyCompleted,
+    StudyReopened,
 };
 use super::words::Tag;
 
@@ -79,6 +80,7 @@ event_types! {
     ObjectAccessed = "imaging.object.accessed" v 1,
     ReplayRequested = "imaging.replay.requested" v 1,
     ReplayCompleted = "imaging.replay.completed" v 1,
+    ReportExported = "imaging.report.exported" v 1,
     LedgerVerified = "imaging.ledger.verified" v 1,
     LedgerHeartbeat = "imaging.ledger.heartbeat" v 1,
     LedgerRecovered = "imaging.ledger.recovered" v 1,
@@ -87,6 +89,7 @@ event_types! {
     reserved
     "imaging.download.granted",
     "imaging.link.revoked",
+    "imaging.object.accessed",
     "imaging.report.exported",
     "imaging.activity.examined",
     "imaging.attestation.made",
@@ -108,6 +111,7 @@ impl EventData {
             Self::StudyCompleted(said) => &said.tags,
             Self::StudyReopened(said) => &said.tags,
             Self::HistoryQueried(said) => &said.tags,
+            Self::ReportExported(said) => &said.tags,
             Self::ObjectAccessed(said) => &said.tags,
             Self::LedgerVerified(said) => &said.tags,
             Self::LedgerRecovered(said) => &said.tags,

@@ -66,7 +66,8 @@ pub(super) fn page(transaction: &Transaction<'_>, page: &[LogEntry]) -> Result<(
                 place.insert(found.unwrap_or_else(|| Stream::new(row.leaf_index, at_ms)))
             }
         };
-        stream.folded.take_in(&facts, header.seq);
+        // Counted over all logs: behind a recovery a stream begins anew with number 0, and goes on all the same.
+        stream.folded.take_in(&facts, stream.entries);
         (stream.entries, stream.last_leaf) = (stream.entries + 1, row.leaf_index);
         (stream.last_ms, stream.last_types) = (at_ms, types);
         let first = signed(stream.first_leaf);

@@ -61,6 +61,15 @@ impl SqliteLedger {
         self.past.len()
     }
 
+    /// Returns how many entries the log that ended `number`-th (from 0) holds.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn past_size(&self, number: usize) -> Result<u64, Error> {
+        let Some(past) = self.past.get(number) else { return Ok(0) };
+        past.read(|connection, _| Ok(read::head(connection)?.size))
+    }
+
     /// Returns entries of the log that ended `number`-th (from 0) by leaf index, as [`crate::Log::entries`] does of this one.
     ///
     /// # Errors
