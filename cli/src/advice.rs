@@ -178,7 +178,7 @@ mod tests {
     fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder of sources") {
             let path = entry.expect("an entry").path();
-            let is_test = path.file_stem().is_some_and(|stem| stem == "tests");
+            let is_test = path.file_stem().is_some_and(|stem| stem == "tests" || stem == "sim");
             match path.is_dir() {
                 _ if is_test => {}
                 true => sources(&path, found),
