@@ -76,10 +76,23 @@ pub async fn sweep(
     idle_ms: u64,
     now_ms: u64,
 ) -> Result<Swept> {
+    if nothing_can_be_due(store, now_ms.saturating_sub(idle_ms)).await? {
+        return Ok(Swept::default());
+    }
     let views = SqliteViews::open(&store.views_path())?;
     let (ledger, keys) = (store.ledger.as_ref(), &store.keys);
     let log = &store.joined()?;
     Sweeper { ledger, log, views: &views, keys, surroundings, bus, observer, idle_ms }.sweep(now_ms, u64::MAX).await
+}
+
+/// Whether a store is so young that none of its studies is idle and none was completed: it has no views, and its first entry
+/// came after `idle_since_ms`. Most runs of `process` into a new store are; they need not build views to find nothing.
+async fn nothing_can_be_due(store: &Store, idle_since_ms: u64) -> Result<bool> {
+    if store.views_path().exists() {
+        return Ok(false);
+    }
+    let first = store.joined()?.entries(0, 1).await.map_err(|error| ledger_error("read the ledger", error))?;
+    Ok(first.first().is_none_or(|row| row.entry.header.recorded_at.unix_ms() > idle_since_ms))
 }
 
 /// What the ledger says about a study, now.

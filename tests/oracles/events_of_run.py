@@ -45,7 +45,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="medimg-events-") as scratch:
         store, export = Path(scratch) / "store", Path(scratch) / "export.ndjson"
         run = medimg.process(binary, store, folder)
-        asked = medimg.call(binary, "history", "--all", "--json", "--store", store)
+        asked = medimg.call(binary, "history", "--all", "--limit", "1000000", "--json", "--store", store)
         exported = medimg.call(binary, "export", "-o", export, "--store", store)
         if run.code not in (0, 1) or asked.code != 0 or exported.code != 0:
             print(f"process exits {run.code}, history {asked.code}, export {exported.code}")

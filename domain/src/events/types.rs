@@ -89,8 +89,6 @@ event_types! {
     reserved
     "imaging.download.granted",
     "imaging.link.revoked",
-    "imaging.object.accessed",
-    "imaging.report.exported",
     "imaging.activity.examined",
     "imaging.attestation.made",
     "imaging.login.accepted",

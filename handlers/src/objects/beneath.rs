@@ -41,9 +41,29 @@ pub fn open_folder(path: &Path) -> io::Result<OwnedFd> {
 /// # Errors
 /// What the system says; [`is_link`] tells a link in the path.
 pub fn open_file(path: &Path) -> io::Result<File> {
-    let (folder, name) = open_parent(path)?;
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    #[cfg(target_os = "linux")]
+    if let Some(opened) = open_at_once(path, flags) {
+        return opened;
+    }
+    let (folder, name) = open_parent(path)?;
     Ok(openat(&folder, name, flags, Mode::empty())?.into())
+}
+
+/// Opens a path in which no link may stand in one call; none where the kernel has no such call (Linux before 5.6) or may not
+/// make it.
+#[cfg(target_os = "linux")]
+fn open_at_once(path: &Path, flags: OFlags) -> Option<io::Result<File>> {
+    use rustix::fs::{ResolveFlags, openat2};
+    use rustix::io::Errno;
+    if path.components().any(|component| component == Component::ParentDir) {
+        return Some(Err(io::ErrorKind::InvalidInput.into()));
+    }
+    match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        Ok(file) => Some(Ok(file.into())),
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::AGAIN) => None,
+        Err(error) => Some(Err(error.into())),
+    }
 }
 
 /// Looks at what stands at `path` without following a link.
