@@ -161,9 +161,8 @@ fn make_next(root: &Path, peek: &Peek, origin: Origin) -> std::result::Result<Sq
     let listed = meta.iter().find(|(name, _)| name == segments::PAST).map(|(_, listed)| format!("{listed},"));
     let past = format!("{}{}", listed.unwrap_or_default(), segments::number(&peek.origin));
     // The check values of the keys go with it: the next log is written with the same keys or not at all.
-    for (name, value) in meta.iter().filter(|(name, _)| name != segments::PAST) {
-        next.set_meta_if_absent(name, value)?;
-    }
-    next.set_meta_if_absent(segments::PAST, &past)?;
+    let mut values: Vec<_> = meta.into_iter().filter(|(name, _)| name != segments::PAST).collect();
+    values.push((segments::PAST.to_owned(), past));
+    next.set_metas_if_absent(&values)?;
     Ok(next)
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use domain::ids::{Key, Keys};
+use domain::ids::Keys;
 use ledger::{Ledger, Open, Origin, SqliteLedger};
 
 use crate::commit::ledger_error;
@@ -265,22 +265,32 @@ pub fn compare_keys(pinned: &[(String, String)], keys: &Keys) -> Result<()> {
 
 /// Compares the keys with those that the store was made with; the first opening says which those are.
 fn pin_keys(ledger: &SqliteLedger, keys: &Keys) -> Result<()> {
-    for (name, key) in keys::named(keys) {
-        pin_key(ledger, &name, key)?;
+    let failed = |error| ledger_error("compare the keys with the store", error);
+    let wanted: Vec<_> = keys::named(keys)
+        .into_iter()
+        .map(|(name, key)| (format!("kcv.{name}"), key.check_value().to_string()))
+        .collect();
+    let pinned = |at: &str| ledger.meta(at).map_err(failed);
+    let mut absent = Vec::new();
+    for (at, value) in &wanted {
+        match pinned(at)? {
+            Some(pinned) => compare_key(at, value, &pinned)?,
+            None => absent.push((at.clone(), value.clone())),
+        }
     }
-    Ok(())
+    if absent.is_empty() {
+        return Ok(());
+    }
+    ledger.set_metas_if_absent(&absent).map_err(failed)?;
+    // Another process may have been first.
+    absent.iter().try_for_each(|(at, value)| compare_key(at, value, &pinned(at)?.unwrap_or_default()))
 }
 
-fn pin_key(ledger: &SqliteLedger, name: &str, key: &Key) -> Result<()> {
-    let failed = |error| ledger_error("compare the keys with the store", error);
-    let (at, value) = (format!("kcv.{name}"), key.check_value().to_string());
-    let pinned = match ledger.meta(&at).map_err(failed)? {
-        Some(pinned) => pinned,
-        None => ledger.set_meta_if_absent(&at, &value).map_err(failed)?,
-    };
+fn compare_key(at: &str, value: &str, pinned: &str) -> Result<()> {
     if pinned == value {
         return Ok(());
     }
+    let name = at.trim_start_matches("kcv.");
     let tried = format!("open a store with keys/{name}: the store was made with another key");
     Err(Error::damaged("key_other", tried, None))
 }

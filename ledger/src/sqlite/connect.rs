@@ -150,12 +150,15 @@ pub(super) fn meta(connection: &Connection, name: &str) -> Result<Option<String>
     query.optional().map_err(classify)
 }
 
-/// Stores a value under a name unless one stands there; returns the one that stands. Durable when it returns.
-pub(super) fn set_meta_if_absent(path: &Path, name: &str, value: &str) -> Result<String, Error> {
-    let connection = open_existing(path)?;
-    let sql = "INSERT INTO meta(name, value) VALUES (?, ?) ON CONFLICT DO NOTHING";
-    connection.execute(sql, [name, value]).map_err(classify)?;
-    meta(&connection, name)?.ok_or_else(|| damaged("a value that was just stored is gone"))
+/// Stores each value under its name unless one stands there, all or none. Durable when it returns.
+pub(super) fn set_metas_if_absent(path: &Path, values: &[(String, String)]) -> Result<(), Error> {
+    let mut connection = open_existing(path)?;
+    let transaction = connection.transaction().map_err(classify)?;
+    for (name, value) in values {
+        let sql = "INSERT INTO meta(name, value) VALUES (?, ?) ON CONFLICT DO NOTHING";
+        transaction.execute(sql, [name, value]).map_err(classify)?;
+    }
+    transaction.commit().map_err(classify)
 }
 
 pub(super) fn must_be_there(path: &Path) -> Result<(), Error> {

@@ -72,9 +72,10 @@ impl SqliteLedger {
         self.read(|connection| connect::meta(connection, name))
     }
 
-    /// Stores a value under a name unless one stands there already, and returns the one that stands. Durable when it returns.
-    pub fn set_meta_if_absent(&self, name: &str, value: &str) -> Result<String, Error> {
-        connect::set_meta_if_absent(&self.path, name, value)
+    /// Stores each value under its name unless one stands there already, all or none. Durable when it returns; what stands is
+    /// for [`SqliteLedger::meta`] to say.
+    pub fn set_metas_if_absent(&self, values: &[(String, String)]) -> Result<(), Error> {
+        connect::set_metas_if_absent(&self.path, values)
     }
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {

@@ -95,8 +95,11 @@ async fn a_name_beside_the_log_keeps_its_first_value() {
     let folder = folder();
     let ledger = created(&folder);
     assert_eq!(ledger.meta("kcv.stream").unwrap(), None);
-    assert_eq!(ledger.set_meta_if_absent("kcv.stream", "first").unwrap(), "first");
-    assert_eq!(ledger.set_meta_if_absent("kcv.stream", "second").unwrap(), "first");
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    ledger.set_metas_if_absent(&[pair("kcv.stream", "first")]).unwrap();
+    ledger.set_metas_if_absent(&[pair("kcv.stream", "second"), pair("kcv.other", "third")]).unwrap();
+    assert_eq!(ledger.meta("kcv.stream").unwrap().as_deref(), Some("first"));
+    assert_eq!(ledger.meta("kcv.other").unwrap().as_deref(), Some("third"));
     drop(ledger);
     let ledger = existing(&folder.path().join("ledger.sqlite")).unwrap();
     assert_eq!(ledger.meta("kcv.stream").unwrap().as_deref(), Some("first"));
