@@ -266,10 +266,8 @@ pub fn compare_keys(pinned: &[(String, String)], keys: &Keys) -> Result<()> {
 /// Compares the keys with those that the store was made with; the first opening says which those are.
 fn pin_keys(ledger: &SqliteLedger, keys: &Keys) -> Result<()> {
     let failed = |error| ledger_error("compare the keys with the store", error);
-    let wanted: Vec<_> = keys::named(keys)
-        .into_iter()
-        .map(|(name, key)| (format!("kcv.{name}"), key.check_value().to_string()))
-        .collect();
+    let wanted: Vec<_> =
+        keys::named(keys).map(|(name, key)| (format!("kcv.{name}"), key.check_value().to_string())).collect();
     let pinned = |at: &str| ledger.meta(at).map_err(failed);
     let mut absent = Vec::new();
     for (at, value) in &wanted {
