@@ -238,6 +238,11 @@ fn a_word_that_is_none_of_ours_is_a_usage_error_that_does_not_repeat_it() {
 #[test]
 fn the_views_are_made_of_the_ledger_and_built_anew_are_equal() {
     let place = processed();
+    assert!(
+        !place.store().join("views.sqlite").exists(),
+        "in a young store no study can be idle: nothing asked for views"
+    );
+    assert_eq!(place.run(&["views", "refresh"]).done().code, 0);
     let rebuilt = place.run(&["views", "rebuild", "--json"]).done();
     assert_eq!((rebuilt.code, &rebuilt.lines[0]["compared"]), (0, &"equal".into()), "{}", rebuilt.stderr);
     assert_eq!(rebuilt.lines[0]["as_of_size"], 68);
