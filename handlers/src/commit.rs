@@ -117,6 +117,8 @@ async fn append(p: &Pipeline, work: &mut Work, last: Option<Held>, lost: &mut Op
         }
         // What stands may say more than we would have said (another stage token): it is read, not assumed.
         Some(Ok(_) | Err(ledger::Error::Conflict { .. })) | None => {}
+        // One of them can be no entry: which, is told when each is recorded by itself.
+        Some(Err(ledger::Error::Invalid(_))) if held => {}
         Some(Err(error @ ledger::Error::Unknown { .. })) if !error.is_disk_full() => *lost = Some(error),
         Some(Err(error)) => return Err(ledger_error("record a decision", error)),
     }

@@ -424,3 +424,45 @@ async fn contours_of_any_length_are_delivered_unless_an_identifier_stands_among_
     assert!(visible.values().any(|bytes| bytes.len() > 10 << 20), "the longest as well");
     assert_eq!(fs::read_dir(bench.root.path().join("staging")).expect("staging").count(), 0);
 }
+
+/// A ledger for which one kind of decision can be no entry.
+struct Refusing(Arc<MemoryLedger>);
+
+#[async_trait::async_trait]
+impl Ledger for Refusing {
+    fn origin(&self) -> &Origin {
+        self.0.origin()
+    }
+
+    async fn load(&self, stream: ledger::StreamKey) -> Result<ledger::Stream, ledger::Error> {
+        self.0.load(stream).await
+    }
+
+    async fn append(
+        &self,
+        tip: &ledger::Tip,
+        decision: &ledger::Decision,
+        at: ledger::UtcMillis,
+        nonce: ledger::Nonce,
+    ) -> Result<ledger::Appended, ledger::Error> {
+        if decision.types.as_str().contains("deidentified") {
+            return Err(ledger::Error::Invalid(ledger::InvalidDecision::StreamFull));
+        }
+        self.0.append(tip, decision, at, nonce).await
+    }
+}
+
+#[tokio::test]
+async fn a_decision_that_can_be_no_entry_fails_its_own_step_and_what_came_before_it_stands() {
+    let bench = Bench::new();
+    let (summary, reports) = bench.run(Arc::new(Refusing(bench.ledger.clone())), Arc::new(bench.objects()), &[]).await;
+    assert!(summary.stopped_by.is_none(), "{summary:?}");
+    assert_eq!(outcomes(&reports)[&1].0, Outcome::Failed);
+    let failed = ["object.received", "instance.ingested", "instance.validated", "processing.failed"];
+    let failed: Vec<String> = failed.iter().map(|name| format!("imaging.{name}.v1")).collect();
+    let (visible, streams) = bench.state().await;
+    assert!(visible.is_empty() && streams.values().any(|types| *types == failed), "{streams:?}");
+    let entries = bench.ledger.entries(0, 1_000).await.expect("entries");
+    let last = entries.iter().find(|row| row.entry.header.types.as_str() == failed[3]).expect("a failure");
+    assert!(last.entry.body.contains("\"step\":\"deidentification\""), "{}", last.entry.body);
+}
