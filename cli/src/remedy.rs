@@ -12,6 +12,8 @@ pub(crate) enum Command {
     Process,
     /// The same, and take on its pixels.
     AcceptPixels,
+    /// Begin again where the work was given up.
+    Replay,
     /// Look at what happened to the object.
     History,
     /// Look at the settings.
@@ -28,6 +30,7 @@ impl Command {
         match self {
             Self::Process => "process PATH".to_owned(),
             Self::AcceptPixels => "process --accept-pixels PATH".to_owned(),
+            Self::Replay => "replay --failed --reason TEXT".to_owned(),
             Self::History => format!("history --object {stream}"),
             Self::Config => "config show".to_owned(),
             Self::Verify => "verify".to_owned(),
@@ -96,7 +99,8 @@ pub(crate) fn of_failure(code: &str) -> Remedy {
     let command = match advice.exit {
         crate::exit::Exit::Integrity => Command::Verify,
         crate::exit::Exit::TryAgain => Command::Doctor,
-        _ => Command::Process,
+        // An object that ended keeps its verdict in `process`; a replay takes it up again.
+        _ => Command::Replay,
     };
     remedy(advice.next, command)
 }
@@ -116,8 +120,8 @@ mod tests {
 
     #[test]
     fn every_command_is_one_that_this_program_takes() {
-        use Command::{AcceptPixels, Config, Doctor, History, Process, Verify};
-        for command in [Process, AcceptPixels, History, Config, Verify, Doctor] {
+        use Command::{AcceptPixels, Config, Doctor, History, Process, Replay, Verify};
+        for command in [Process, AcceptPixels, Replay, History, Config, Verify, Doctor] {
             let words = format!("medimg {}", command.words("0123456789abcdef0123456789abcdef"));
             let asked = crate::args::parse(words.split(' ').map(std::ffi::OsString::from));
             assert!(matches!(asked, Ok(crate::args::Asked::Run(_))), "{words}");
@@ -126,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_by_its_advice() {
-        assert_eq!(of_failure("source_gone").command, Command::Process);
+        assert_eq!(of_failure("source_gone").command, Command::Replay);
         assert_eq!(of_failure("contradiction").command, Command::Verify);
         assert_eq!(of_failure("no such code").command, Command::Verify);
     }
