@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use compliance::receipt::Rule;
 use domain::dicom::charset::Charset;
+use domain::dicom::scan::is_text;
 use domain::dicom::skeleton::Skeleton;
 use domain::dicom::{Tag, VR};
 use handlers::acting::Person;
@@ -310,26 +311,7 @@ fn line_place(path: &[Tag]) -> String {
 /// Returns a value for the operator's own terminal.
 fn value(skeleton: &Skeleton, shape: Shape) -> String {
     let bytes = shape.index.and_then(|at| skeleton.elements.get(at)).and_then(|element| skeleton.bytes(element));
-    let is_text = !matches!(
-        shape.vr,
-        VR::OB
-            | VR::OD
-            | VR::OF
-            | VR::OL
-            | VR::OV
-            | VR::OW
-            | VR::UN
-            | VR::SQ
-            | VR::AT
-            | VR::US
-            | VR::SS
-            | VR::UL
-            | VR::SL
-            | VR::UV
-            | VR::SV
-            | VR::FL
-            | VR::FD
-    );
+    let is_text = is_text(shape.vr) || shape.vr == VR::UI;
     let Some(bytes) = bytes.filter(|_| is_text) else { return shape_told(shape) };
     let declared = skeleton.value(Tag(0x0008, 0x0005)).filter(|value| !value.is_empty());
     let charset = declared.map_or(Charset::DEFAULT, Charset::parse);

@@ -15,9 +15,11 @@ use crate::acting::Person;
 use crate::bus::Bus;
 use crate::forget::{self, forget};
 use crate::heads::Heads;
+use crate::ports::views::Standing;
 use crate::recover::{self, recover};
 use crate::runner::tests::{Kept, write_items};
 use crate::runner::{IntakeOptions, RunLimits, Runner, items};
+use crate::search::{self, Paging, Part, Question};
 use crate::store::{self, Access};
 use crate::surroundings::System;
 use crate::{audit, heads};
@@ -262,6 +264,31 @@ async fn an_object_that_was_cut_off_by_a_loss_goes_on_in_the_next_log_from_where
         let audit = audit::audit(&bench.at("second")).expect("it takes place");
         assert!(audit.is_sound(), "cut at {cut}: {audit:?}");
         assert_eq!(bench.outputs("second"), outputs, "cut at {cut}");
+        assert_eq!(
+            told(&bench.open("second", Access::Ask)).await,
+            5 * usize::try_from(delivered).expect("few"),
+            "cut at {cut}"
+        );
+    }
+}
+
+/// Asks for every delivered object and returns how many entries are told: each stream is held against its links, in each log.
+async fn told(store: &Store) -> usize {
+    let question = Question { standing: Some(Standing::Delivered), ..Question::default() };
+    let paging = Paging { after: None, limit: 1_000 };
+    let person = Person::of_user(&phi("jdoe"), &store.keys);
+    let mut answer = search::search(store, &System, person, &question, paging).await.expect("an answer");
+    let mut entries = 0;
+    loop {
+        let parts = answer.next(store).await.expect("what the views say is what the logs say");
+        if parts.is_empty() {
+            return entries;
+        }
+        for part in parts {
+            let Part::Stream(rows) = part else { panic!("streams were asked for") };
+            assert!(rows.is_sorted_by_key(|row| row.leaf_index), "positions count on from log to log");
+            entries += rows.len();
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use domain::dicom::scan::is_text;
 use domain::dicom::skeleton::{Content, Element, Note, Skeleton};
 use domain::dicom::{Tag, VR};
 
@@ -423,26 +424,4 @@ fn same_bytes(a: &Element, left: &[u8], b: &Element, right: &[u8]) -> bool {
         value
     };
     even(a, left) == even(b, right)
-}
-
-const fn is_text(vr: VR) -> bool {
-    matches!(
-        vr,
-        VR::AE
-            | VR::AS
-            | VR::CS
-            | VR::DA
-            | VR::DS
-            | VR::DT
-            | VR::IS
-            | VR::LO
-            | VR::LT
-            | VR::PN
-            | VR::SH
-            | VR::ST
-            | VR::TM
-            | VR::UC
-            | VR::UR
-            | VR::UT
-    )
 }

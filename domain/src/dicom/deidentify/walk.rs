@@ -20,6 +20,7 @@ use crate::dicom::facts::{Action, Row};
 use crate::dicom::identity::{Identity, cut_padding, is_well_formed_uid, uid_text};
 use crate::dicom::iod::{Iod, Listed, Node, Type};
 use crate::dicom::plan::{Emit, Plan};
+use crate::dicom::scan::is_text;
 use crate::dicom::skeleton::{Content, Element, Note, Skeleton};
 use crate::ids::{Keys, PatientIdentity, is_dicom_uid};
 use crate::{Phi, Reason, Rejection};
@@ -545,28 +546,6 @@ fn dictionary_says_text(tag: Tag) -> bool {
 
 fn in_dictionary(tag: Tag) -> bool {
     dictionary_vr(tag).is_some()
-}
-
-const fn is_text(vr: VR) -> bool {
-    matches!(
-        vr,
-        VR::AE
-            | VR::AS
-            | VR::CS
-            | VR::DA
-            | VR::DS
-            | VR::DT
-            | VR::IS
-            | VR::LO
-            | VR::LT
-            | VR::PN
-            | VR::SH
-            | VR::ST
-            | VR::TM
-            | VR::UC
-            | VR::UR
-            | VR::UT
-    )
 }
 
 /// Attributes without which the pixel data cannot be read. They stay even where an object has more than its IOD lists: a

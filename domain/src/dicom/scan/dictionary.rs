@@ -112,6 +112,29 @@ pub(crate) const fn is_bulk(vr: VR) -> bool {
     )
 }
 
+/// Whether a value of this VR is text that people read: every character VR but UI.
+pub const fn is_text(vr: VR) -> bool {
+    matches!(
+        vr,
+        VR::AE
+            | VR::AS
+            | VR::CS
+            | VR::DA
+            | VR::DS
+            | VR::DT
+            | VR::IS
+            | VR::LO
+            | VR::LT
+            | VR::PN
+            | VR::SH
+            | VR::ST
+            | VR::TM
+            | VR::UC
+            | VR::UR
+            | VR::UT
+    )
+}
+
 const SLOTS: usize = 4096;
 /// Direct-mapped: tag in the upper bits, number in `VRS` + 1 in the lowest byte (255: not in the dictionary).
 static CACHE: [AtomicU64; SLOTS] = [const { AtomicU64::new(0) }; SLOTS];

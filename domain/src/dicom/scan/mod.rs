@@ -18,6 +18,7 @@ pub(crate) mod syntax;
 #[cfg(test)]
 mod tests;
 
+pub use dictionary::is_text;
 pub use slice::scan_slice;
 
 pub(crate) use dictionary::{has_long_length, vr_of_letters, vr_of_tag};

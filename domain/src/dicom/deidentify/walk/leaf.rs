@@ -6,9 +6,10 @@ use super::super::receipt::{Done, Rule};
 use super::super::text::Strictness;
 use super::super::value::{Verdict, cut, judge, strictness_of, terms_that_stay};
 use super::super::write::unit_of;
-use super::{Level, Walk, dictionary_says_text, is_text};
+use super::{Level, Walk, dictionary_says_text};
 use crate::dicom::charset::Charset;
 use crate::dicom::iod::Listed;
+use crate::dicom::scan::is_text;
 use crate::dicom::skeleton::{Element, Skeleton};
 
 impl<'a> Walk<'a> {
