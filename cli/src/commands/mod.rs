@@ -14,6 +14,7 @@ mod forget;
 mod history;
 mod man;
 mod process;
+mod prove;
 mod recover;
 mod replay;
 mod report;
@@ -44,6 +45,7 @@ pub(crate) enum Verb {
     History(Box<history::Args>),
     Replay(replay::Args),
     Verify(verify::Args),
+    Prove(prove::Args),
     Report(report::Args),
     Views(views::Args),
     Export(export::Args),
@@ -72,6 +74,7 @@ impl Verb {
             Self::History(args) => history::run(args, context),
             Self::Replay(args) => replay::run(args, context),
             Self::Verify(args) => verify::run(args, context),
+            Self::Prove(args) => prove::run(args, context),
             Self::Report(args) => report::run(args, context),
             Self::Views(args) => views::run(args, context),
             Self::Export(args) => export::run(args, context),
@@ -106,6 +109,7 @@ impl Verb {
             | Self::Diff(_)
             | Self::History(_)
             | Self::Verify(_)
+            | Self::Prove(_)
             | Self::Report(_)
             | Self::Export(_)
             | Self::Backup(_)
