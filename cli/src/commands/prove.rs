@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use domain::Phi;
 use handlers::acting::Person;
 use handlers::prove::{self, Asked, Kind, Made, Request};
+use handlers::sealer::StoreSealer;
 use handlers::store::{Access, Store};
 use handlers::surroundings::System;
 use ledger::StreamKey;
@@ -51,7 +52,15 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let store = Store::open(&context.store, Access::Ask, config.text("environment"), &System)?;
     let person = Person::of_user(&person::name(), &store.keys);
     let size_min = block_on(handlers::ask::head_size(&store))??;
-    let request = Request { asked, with_log: !args.without_log, checkpoint: None, size_min };
+    let checkpoint = match args.as_of {
+        Some(size) => Some(prove::checkpoint_of(&store, size)?),
+        None => {
+            // What is asked for may have been recorded a moment ago.
+            block_on(StoreSealer::open(store.root())?.seal())??;
+            None
+        }
+    };
+    let request = Request { asked, with_log: !args.without_log, checkpoint, size_min };
     let made = deliver(args, &store, person, &request)?;
     tell(&made, args, context)?;
     Ok(Exit::Well)

@@ -16,6 +16,7 @@ use domain::Phi;
 use handlers::acting::Person;
 use handlers::ask;
 use handlers::prove::{Asked, Request, prove, record};
+use handlers::sealer::StoreSealer;
 use handlers::store::{Access, Store};
 use handlers::surroundings::System;
 use serde_json::{Value, json};
@@ -79,7 +80,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let begin = Instant::now();
     let objects = options.entries * 100 / ENTRIES_PER_HUNDRED + 1;
     let month = block_on(month::build_with(folder.path(), options.log, objects))??;
-    seal(&month.root)?;
+    block_on(StoreSealer::open(&month.root)?.seal())??;
     println!("{} entries of {} studies, built in {:.1} s", month.entries, month.studies, begin.elapsed().as_secs_f64());
     let mut figures = Vec::new();
     for with_log in [true, false] {
@@ -136,7 +137,8 @@ fn one(root: &Path, bundle: &Path, with_log: bool) -> Result<Value, Box<dyn Erro
     let store = Store::open(root, Access::Ask, month::ENVIRONMENT, &System)?;
     let person = Person::of_user(&Phi::new("bench".to_owned()), &store.keys);
     let size_min = block_on(ask::head_size(&store))??;
-    let request = Request { asked: Asked::Study(month::study_uid(0)), with_log, checkpoint: None, size_min: 0 };
+    block_on(StoreSealer::open(root)?.seal())??;
+    let request = Request { asked: Asked::Study(month::study_uid(0)), with_log, checkpoint: None, size_min };
     let made = block_on(prove(&store, &System, person, &request, create(bundle)?))??;
     block_on(record(&store, &System, person, &made))??;
     Ok(json!({
@@ -158,9 +160,4 @@ fn memory_max() -> Option<u64> {
 
 fn block_on<T>(asked: impl Future<Output = T>) -> Result<T, Box<dyn Error>> {
     Ok(tokio::runtime::Builder::new_current_thread().build()?.block_on(asked))
-}
-
-fn seal(root: &Path) -> Result<(), Box<dyn Error>> {
-    let ok = Command::new("/work/wt/prove/target/debug/examples/publish_tmp").arg(root).status()?.success();
-    if ok { Ok(()) } else { Err("not published".into()) }
 }

@@ -7,9 +7,12 @@ use std::fs::File;
 
 use domain::events::{Digest, EventData, HistoryQueried, HistoryQuery, ReportFormat, ReportScope};
 use domain::ids::{IndexHash, KeyedHash};
+use ledger::SqliteSeal;
+use ledger::note::Note;
 
 use crate::acting::{self, Person};
 use crate::ask;
+use crate::commit::ledger_error;
 use crate::error::{Error, Result};
 use crate::reporting;
 use crate::segments;
@@ -63,7 +66,7 @@ pub struct Request {
     /// Whether the bundle of a study holds the whole log.
     pub with_log: bool,
     /// An earlier checkpoint of the present log to prove against; else the newest.
-    pub checkpoint: Option<Vec<u8>>,
+    pub checkpoint: Option<Note>,
     /// The size of the present log when this was asked: its newest checkpoint must cover it.
     pub size_min: u64,
 }
@@ -101,7 +104,7 @@ pub struct Made {
 ///
 /// # Errors
 /// `entry_unknown`, `stream_unknown`, `study_unknown`, `study_ambiguous` (that somebody asked is recorded then);
-/// `not_sealed`, `proof_too_large`; `published_damaged` when ledger and published log do not agree; what disk and ledger say.
+/// `not_sealed`, `proof_too_large`; `tiles_damaged` when ledger and published log do not agree; what disk and ledger say.
 pub async fn prove(
     store: &Store,
     surroundings: &dyn Surroundings,
@@ -191,6 +194,18 @@ fn about(store: &Store, place: select::Place, leaves: &[u64]) -> Result<Option<l
 
 fn not_sealed() -> Error {
     Error::broken("not_sealed", "prove entries: no published checkpoint covers them yet")
+}
+
+/// Returns the checkpoint of the present log that was published at exactly this size.
+///
+/// # Errors
+/// `checkpoint_unknown`, and what the ledger says.
+pub fn checkpoint_of(store: &Store, size: u64) -> Result<Note> {
+    let failed = |error| ledger_error("look up a checkpoint", error);
+    let kept = SqliteSeal::open(store.root().join("ledger.sqlite")).and_then(|seal| seal.checkpoint_of(size));
+    let unknown = || Error::broken("checkpoint_unknown", "look up a checkpoint: none of this size was published");
+    Note::parse(kept.map_err(failed)?.ok_or_else(unknown)?.as_bytes())
+        .map_err(|_| Error::damaged("ledger_damaged", "read a checkpoint that is kept: it is none", None))
 }
 
 /// Records that a person was given a bundle. One that cannot be recorded is not given.

@@ -58,7 +58,7 @@ impl<'a> Tree<'a> {
     /// Returns a proof that leads from a leaf to the root of the checkpoint.
     ///
     /// # Errors
-    /// `published_damaged` when the tiles do not lead there; what reading them says.
+    /// `tiles_damaged` when the tiles do not lead there; what reading them says.
     pub(super) fn inclusion(&mut self, index: u64) -> Result<Vec<[u8; 32]>> {
         let ranges = inclusion_ranges(index, self.size);
         let hashes = ranges.into_iter().map(|range| self.range(range)).collect::<Result<Vec<_>>>()?;
@@ -120,7 +120,7 @@ pub(super) struct Found {
 /// Reads every leaf and finds those of a study: what any reader of the published log finds.
 ///
 /// # Errors
-/// `published_damaged` when the leaves do not have the root of the checkpoint, `proof_too_large`; what the disk says.
+/// `tiles_damaged` when the leaves do not have the root of the checkpoint, `proof_too_large`; what the disk says.
 pub(super) fn find(published: &Published, subjects: &[String]) -> Result<Found> {
     let (mut found, mut streams, mut frontier) = (Found::default(), HashSet::new(), Frontier::new());
     each(published, |index, header| {

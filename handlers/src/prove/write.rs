@@ -80,7 +80,7 @@ impl Contents<'_> {
         zip.file("README.txt", readme::of(self).as_bytes())?;
         zip.file("check.py", CHECK.as_bytes())?;
         zip.file("check_signature.sh", CHECK_SIGNATURE.as_bytes())?;
-        zip.file("checkpoint", &self.published.note)?;
+        zip.file("checkpoint", self.note().as_bytes())?;
         self.entries(&mut tree, &mut zip)?;
         if self.with_log {
             self.log(&mut zip)?;
@@ -100,7 +100,7 @@ impl Contents<'_> {
                 text.push(b'\n');
             }
             text.push(b'\n');
-            text.extend_from_slice(&self.published.note);
+            text.extend_from_slice(self.note().as_bytes());
             zip.file(format!("{leaf}.tlog-proof"), &text)?;
         }
         Ok(())
@@ -145,7 +145,7 @@ impl Contents<'_> {
 
     /// The log itself up to the checkpoint: headers and hashes, nothing of any body.
     fn log(&self, zip: &mut Zipped) -> Result<()> {
-        zip.file("log/checkpoint", &self.published.note)?;
+        zip.file("log/checkpoint", self.note().as_bytes())?;
         for path in tiles_between(0, self.published.checkpoint.size) {
             let size_max = match path.kind {
                 TileKind::Hashes(_) => TILE_BYTES_MAX,
@@ -182,6 +182,10 @@ impl Contents<'_> {
             zip.write(b"]")?;
         }
         zip.write(b"}\n")
+    }
+
+    fn note(&self) -> String {
+        self.published.note.to_string()
     }
 
     /// How many bytes the lines of all entries may have, so that the zip has room to say it.
