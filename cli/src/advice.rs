@@ -129,7 +129,7 @@ static TABLE: &[Advice] = &[
     advice("source_link", Exit::SomeFailed, "put the file back where it was listed, without a link in its path, then run process on it again"),
     // Proofs.
     advice("entry_unknown", Exit::SomeFailed, "give a leaf index or STREAM/NUMBER as `medimg history --all` prints them"),
-    advice("not_sealed", Exit::TryAgain, "run `medimg checkpoint`, then the same command"),
+    advice("not_sealed", Exit::TryAgain, "run `medimg checkpoint`, then the same command; with --as-of: name a later checkpoint"),
     advice("checkpoint_unknown", Exit::Usage, "give the size of a checkpoint that was published, or leave out --as-of"),
     advice("proof_too_large", Exit::Usage, "prove its streams one by one"),
     advice("proof_io", Exit::TryAgain, "look at the disk of the bundle, then run the same command"),

@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// Leave the log's headers out of the bundle of a study: smaller, but its reader needs a copy of the log to see that it is all
     #[arg(long)]
     without_log: bool,
+    /// In a recovered store: the log, by the number behind # of its origin, 0 for the first; else the newest that holds it
+    #[arg(long, value_name = "NUMBER")]
+    log: Option<u32>,
     /// Prove against the checkpoint of this size instead of the newest; makes an earlier bundle again
     #[arg(long, value_name = "SIZE")]
     as_of: Option<u64>,
@@ -60,7 +63,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
             None
         }
     };
-    let request = Request { asked, with_log: !args.without_log, checkpoint, size_min };
+    let request = Request { asked, log: args.log, with_log: !args.without_log, checkpoint, size_min };
     let made = deliver(args, &store, person, &request)?;
     tell(&made, args, context)?;
     Ok(Exit::Well)
@@ -122,7 +125,9 @@ fn tell(made: &Made, args: &Args, context: &mut Context) -> Result<(), Error> {
     let Made { kind, entries, streams, size, size_bytes, .. } = made;
     if !context.quiet && !made.elsewhere.is_empty() {
         let logs = made.elsewhere.join(", ");
-        note(&format!("note: other logs of this store hold more of it, and are proved apart: {logs}\n"));
+        note(&format!(
+            "note: other logs of this store hold more of it and are proved apart, with --log NUMBER: {logs}\n"
+        ));
     }
     if context.output.json {
         return context.output.object(&serde_json::json!({

@@ -138,7 +138,7 @@ fn one(root: &Path, bundle: &Path, with_log: bool) -> Result<Value, Box<dyn Erro
     let person = Person::of_user(&Phi::new("bench".to_owned()), &store.keys);
     let size_min = block_on(ask::head_size(&store))??;
     block_on(StoreSealer::open(root)?.seal())??;
-    let request = Request { asked: Asked::Study(month::study_uid(0)), with_log, checkpoint: None, size_min };
+    let request = Request { asked: Asked::Study(month::study_uid(0)), log: None, with_log, checkpoint: None, size_min };
     let made = block_on(prove(&store, &System, person, &request, create(bundle)?))??;
     block_on(record(&store, &System, person, &made))??;
     Ok(json!({

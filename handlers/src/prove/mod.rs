@@ -7,8 +7,8 @@ use std::fs::File;
 
 use domain::events::{Digest, EventData, HistoryQueried, HistoryQuery, ReportFormat, ReportScope};
 use domain::ids::{IndexHash, KeyedHash};
-use ledger::SqliteSeal;
 use ledger::note::Note;
+use ledger::{Origin, SqliteSeal};
 
 use crate::acting::{self, Person};
 use crate::ask;
@@ -63,6 +63,8 @@ impl Kind {
 pub struct Request {
     /// What is to be proved.
     pub asked: Asked,
+    /// The log, by the number of the recovery that began it; else the newest that holds it.
+    pub log: Option<u32>,
     /// Whether the bundle of a study holds the whole log.
     pub with_log: bool,
     /// An earlier checkpoint of the present log to prove against; else the newest.
@@ -112,7 +114,7 @@ pub async fn prove(
     request: &Request,
     file: File,
 ) -> Result<Made> {
-    match select::wanted(store, &request.asked).await {
+    match select::wanted(store, &request.asked, request.log).await {
         Ok(wanted) => make(store, request, wanted, file),
         Err(error) => {
             if !error.stops_the_run() {
@@ -126,7 +128,10 @@ pub async fn prove(
 fn make(store: &Store, request: &Request, wanted: Wanted, file: File) -> Result<Made> {
     let Wanted { place, kind, subjects, leaves, elsewhere } = wanted;
     let origin = place.origin(store);
-    let earlier = request.checkpoint.clone().filter(|_| place.is_present());
+    let earlier = request.checkpoint.clone();
+    if earlier.is_some() && !place.is_present() {
+        return Err(checkpoint_unknown());
+    }
     let size_min = if place.is_present() && earlier.is_none() { request.size_min } else { 0 };
     let published = Published::open(store.root(), origin, earlier)?.ok_or_else(not_sealed)?;
     if published.checkpoint.size < size_min {
@@ -151,6 +156,7 @@ fn make(store: &Store, request: &Request, wanted: Wanted, file: File) -> Result<
         published: &published,
         kind,
         subjects: &subjects,
+        elsewhere: elsewhere.iter().map(Origin::as_str).collect(),
         carrying: &found.carrying,
         leaves: &found.leaves,
         streams: found.streams,
@@ -203,9 +209,12 @@ fn not_sealed() -> Error {
 pub fn checkpoint_of(store: &Store, size: u64) -> Result<Note> {
     let failed = |error| ledger_error("look up a checkpoint", error);
     let kept = SqliteSeal::open(store.root().join("ledger.sqlite")).and_then(|seal| seal.checkpoint_of(size));
-    let unknown = || Error::broken("checkpoint_unknown", "look up a checkpoint: none of this size was published");
-    Note::parse(kept.map_err(failed)?.ok_or_else(unknown)?.as_bytes())
+    Note::parse(kept.map_err(failed)?.ok_or_else(checkpoint_unknown)?.as_bytes())
         .map_err(|_| Error::damaged("ledger_damaged", "read a checkpoint that is kept: it is none", None))
+}
+
+fn checkpoint_unknown() -> Error {
+    Error::broken("checkpoint_unknown", "look up a checkpoint: the log has none of this size")
 }
 
 /// Records that a person was given a bundle. One that cannot be recorded is not given.

@@ -53,6 +53,16 @@ impl Published {
         }
     }
 
+    /// Returns what lies in a folder, as if a key had signed this checkpoint.
+    #[cfg(test)]
+    pub(super) fn in_folder(folder: &Path, checkpoint: Checkpoint) -> Self {
+        let key = ledger::note::NoteKey::from_seed(&checkpoint.origin, ledger::note::KeyKind::Ed25519, &[7; 32]);
+        let key = key.expect("a key");
+        let text = checkpoint.to_string();
+        let note = Note::new(text.clone(), vec![key.sign(&text, 0)]).expect("a note");
+        Self { folder: folder.to_owned(), note, checkpoint, key: key.verifier().clone() }
+    }
+
     /// Reads a tile or an entry bundle. A partial one may have given way to the full one, which begins with it.
     ///
     /// # Errors

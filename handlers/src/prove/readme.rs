@@ -22,6 +22,10 @@ const COMPLETE_WITHOUT_LOG: &str = "    This is checked only if you give a copy 
 const NOT_COMPLETE: &str =
     "  - That the stream has no later entry, or the log no other entry about the same study. Ask for the bundle of the study.
 ";
+const ELSEWHERE: &str =
+    "  - What stands in other logs of the same operator, which were ended when a store was put back from a backup. These hold more of
+    the same, and have bundles of their own: {elsewhere}.
+";
 const WITHOUT_LOG: &str = "
 Exit code 3 means that everything that could be checked holds, but that the log was not at hand: this bundle was made without
 one, so whether the study has further entries is not checked. Ask the operator for the folder `log/{number}` of the store, or for
@@ -45,6 +49,10 @@ pub(super) fn of(contents: &Contents<'_>) -> String {
         proves += COMPLETE;
         proves += if contents.with_log { COMPLETE_WITH_LOG } else { COMPLETE_WITHOUT_LOG };
     }
+    let mut not_proved = if is_study { String::new() } else { NOT_COMPLETE.to_owned() };
+    if !contents.elsewhere.is_empty() {
+        not_proved += &ELSEWHERE.replace("{elsewhere}", &contents.elsewhere.join(", "));
+    }
     let files = if contents.with_log {
         "  log/                  the whole log up to the checkpoint, headers only, in the form of c2sp.org/tlog-tiles\n"
     } else if is_study {
@@ -66,7 +74,7 @@ pub(super) fn of(contents: &Contents<'_>) -> String {
         ("{proves}", proves.trim_end().to_owned()),
         ("{without_log}", without_log.to_owned()),
         ("{complete_short}", if is_study { ", completeness".to_owned() } else { String::new() }),
-        ("{not_proved}", if is_study { String::new() } else { NOT_COMPLETE.to_owned() }),
+        ("{not_proved}", not_proved),
         ("{files}", files.to_owned()),
         ("{older}", older.to_owned()),
         ("{what}", what),

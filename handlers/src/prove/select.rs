@@ -9,6 +9,7 @@ use super::Kind;
 use crate::ask;
 use crate::commit::ledger_error;
 use crate::error::{Error, Result};
+use crate::segments;
 use crate::store::Store;
 
 /// What is to be proved.
@@ -18,7 +19,7 @@ pub enum Asked {
     Leaf(u64),
     /// One entry of a stream, by its number in the newest log that holds it.
     Entry(StreamKey, u64),
-    /// All entries of a stream in the newest log that holds it.
+    /// All entries of a stream, in the newest log that holds it.
     Stream(StreamKey),
     /// A study: its original UID, its new UID, or the short name of the new one.
     Study(Phi<String>),
@@ -97,19 +98,19 @@ pub(super) struct Wanted {
 ///
 /// # Errors
 /// `entry_unknown`, `stream_unknown`, `study_unknown`, `study_ambiguous`, and what the ledger says.
-pub(super) async fn wanted(store: &Store, asked: &Asked) -> Result<Wanted> {
+pub(super) async fn wanted(store: &Store, asked: &Asked, log: Option<u32>) -> Result<Wanted> {
     match asked {
         Asked::Leaf(position) => {
             let (place, leaf) = place_of(store, *position).await?;
             Ok(Wanted { place, kind: Kind::Entry, subjects: Vec::new(), leaves: vec![leaf], elsewhere: Vec::new() })
         }
         Asked::Entry(stream, seq) => {
-            let mut wanted = of_stream(store, *stream)?;
+            let mut wanted = of_stream(store, *stream, log)?;
             let at = usize::try_from(*seq).ok().and_then(|at| wanted.leaves.get(at).copied());
             (wanted.kind, wanted.leaves) = (Kind::Entry, vec![at.ok_or_else(entry_unknown)?]);
             Ok(wanted)
         }
-        Asked::Stream(stream) => of_stream(store, *stream),
+        Asked::Stream(stream) => of_stream(store, *stream, log),
         Asked::Study(name) => {
             let subjects: Vec<_> = ask::subjects_of_study(store, name).await?.into_iter().collect();
             let mut places = Vec::new();
@@ -118,11 +119,10 @@ pub(super) async fn wanted(store: &Store, asked: &Asked) -> Result<Wanted> {
                     places.push(place);
                 }
             }
-            let [place, others @ ..] = &places[..] else {
-                return Err(Error::broken("study_unknown", "look up a study"));
-            };
-            let elsewhere = others.iter().map(|other| other.origin(store).clone()).collect();
-            Ok(Wanted { place: *place, kind: Kind::Study, subjects, leaves: Vec::new(), elsewhere })
+            let unknown = || Error::broken("study_unknown", "look up a study: the log has no entry about it");
+            let place = chosen(store, places.iter().copied(), log).ok_or_else(unknown)?;
+            let elsewhere = elsewhere(store, &places, place);
+            Ok(Wanted { place, kind: Kind::Study, subjects, leaves: Vec::new(), elsewhere })
         }
     }
 }
@@ -140,7 +140,7 @@ async fn place_of(store: &Store, position: u64) -> Result<(Place, u64)> {
     if left < ask::head_size(store).await? { Ok((Place(None), left)) } else { Err(entry_unknown()) }
 }
 
-fn of_stream(store: &Store, stream: StreamKey) -> Result<Wanted> {
+fn of_stream(store: &Store, stream: StreamKey, log: Option<u32>) -> Result<Wanted> {
     let mut found = Vec::new();
     for place in Place::all(store) {
         let mut leaves = place.leaves_of(store, stream)?;
@@ -150,11 +150,21 @@ fn of_stream(store: &Store, stream: StreamKey) -> Result<Wanted> {
             found.push((place, leaves));
         }
     }
-    let mut found = found.into_iter();
-    let unknown = || Error::broken("stream_unknown", "look up a stream: the ledger has no entry of it");
-    let (place, leaves) = found.next().ok_or_else(unknown)?;
-    let elsewhere = found.map(|(place, _)| place.origin(store).clone()).collect();
+    let unknown = || Error::broken("stream_unknown", "look up a stream: the log has no entry of it");
+    let places: Vec<_> = found.iter().map(|(place, _)| *place).collect();
+    let place = chosen(store, places.iter().copied(), log).ok_or_else(unknown)?;
+    let leaves = found.into_iter().find(|(other, _)| *other == place).map(|(_, leaves)| leaves).unwrap_or_default();
+    let elsewhere = elsewhere(store, &places, place);
     Ok(Wanted { place, kind: Kind::Stream, subjects: Vec::new(), leaves, elsewhere })
+}
+
+/// Returns the log with this number, else the newest, of those that hold what is asked for.
+fn chosen(store: &Store, mut places: impl Iterator<Item = Place>, log: Option<u32>) -> Option<Place> {
+    places.find(|place| log.is_none_or(|log| segments::number(place.origin(store)) == log))
+}
+
+fn elsewhere(store: &Store, places: &[Place], chosen: Place) -> Vec<Origin> {
+    places.iter().filter(|place| **place != chosen).map(|place| place.origin(store).clone()).collect()
 }
 
 fn entry_unknown() -> Error {

@@ -35,6 +35,8 @@ pub(super) struct Contents<'a> {
     pub(super) kind: Kind,
     /// Subjects of the study, as headers spell them.
     pub(super) subjects: &'a [String],
+    /// Other logs of the store that hold more of it.
+    pub(super) elsewhere: Vec<&'a str>,
     pub(super) carrying: &'a [u64],
     pub(super) leaves: &'a [u64],
     pub(super) streams: u64,
@@ -64,6 +66,7 @@ struct Statement<'a> {
     size: u64,
     root: String,
     subjects: &'a [String],
+    elsewhere: &'a [&'a str],
     log: bool,
 }
 
@@ -167,6 +170,7 @@ impl Contents<'_> {
             size: checkpoint.size,
             root: checkpoint.root.base64(),
             subjects: self.subjects,
+            elsewhere: &self.elsewhere,
             log: self.with_log,
         };
         put(&mut text, &said)?;

@@ -459,13 +459,17 @@ class Entries:
 
 def read_statement(bundle, checkpoint):
     what = "statement.json"
-    statement = as_json(read(bundle, what, STATEMENT_MAX), what)
+    text = read(bundle, what, STATEMENT_MAX)
+    require(text.endswith(b"}\n"), what + " is cut")
+    statement = as_json(text, what)
     require(take(statement, "format", str, what) == FORMAT, what + " is of another format")
     require(take(statement, "kind", str, what) in ("study", "stream", "entry"), what + " is of another kind")
     for key, value in (("origin", checkpoint.origin), ("size", checkpoint.size), ("root", b64(checkpoint.root))):
         require(take(statement, key, type(value), what) == value, "%s: another %s than the checkpoint's" % (what, key))
-    for key in ("subjects", "carrying", "leaves"):
+    for key in ("subjects", "elsewhere", "carrying", "leaves"):
         take(statement, key, list, what)
+    if statement["elsewhere"]:
+        print("note  other logs of this operator hold more of it: %s" % ", ".join(map(str, statement["elsewhere"])))
     require(statement["kind"] != "study" or statement["subjects"], what + ": no subject")
     return statement
 
