@@ -23,8 +23,8 @@ const NOT_COMPLETE: &str =
     "  - That the stream has no later entry, or the log no other entry about the same study. Ask for the bundle of the study.
 ";
 const ELSEWHERE: &str =
-    "  - What stands in other logs of the same operator, which were ended when a store was put back from a backup. These hold more of
-    the same, and have bundles of their own: {elsewhere}.
+    "  - What stands in other logs of the same operator: a store that was put back from a backup goes on in a new log. These hold
+    more of the same, and have bundles of their own: {elsewhere}.
 ";
 const WITHOUT_LOG: &str = "
 Exit code 3 means that everything that could be checked holds, but that the log was not at hand: this bundle was made without
