@@ -2,9 +2,11 @@
 
 use std::error::Error;
 use std::process::Command;
+use std::time::Duration;
 
 use domain::events::Time;
 use handlers::surroundings::{Surroundings as _, System};
+use rustix::time::{ClockId, clock_gettime};
 
 /// The load of the last 1, 5 and 15 minutes, where the system tells it.
 pub(crate) fn load() -> Vec<f64> {
@@ -29,4 +31,9 @@ pub(crate) fn commit() -> String {
         (Some(head), Some(_)) => format!("{head} with changes"),
         _ => "unknown".to_owned(),
     }
+}
+
+/// Time that this process has had on all processors.
+pub(crate) fn processors() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }

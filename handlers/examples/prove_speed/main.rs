@@ -142,7 +142,7 @@ fn one(root: &Path, bundle: &Path, with_log: bool) -> Result<Value, Box<dyn Erro
     let made = block_on(prove(&store, &System, person, &request, create(bundle)?))??;
     block_on(record(&store, &System, person, &made))??;
     Ok(json!({
-        "with_log": with_log, "seconds": begin.elapsed().as_secs_f64(), "entries": made.entries, "log_entries": size_min,
+        "with_log": with_log, "seconds": begin.elapsed().as_secs_f64(), "cpu_s": machine::processors().as_secs_f64(), "entries": made.entries, "log_entries": size_min,
         "size_bytes": made.size_bytes, "memory_bytes_max": memory_max(),
     }))
 }

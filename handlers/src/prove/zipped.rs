@@ -17,8 +17,8 @@ const BLOCK_BYTES: usize = 256 * 1024;
 const BLOCKS_MAX: usize = 8;
 /// Bytes of one member from which on its size may need 64 bits.
 const LARGE_BYTES: u64 = 1 << 31;
-/// Headers and JSON are full of repetitions: a higher level takes three times as long and saves a tenth.
-const LEVEL: i64 = 3;
+/// Of a study of 60,000 entries: level 6 takes more than twice as long and saves 6 %, level 1 half as long and costs 14 %.
+const LEVEL: i64 = 2;
 
 enum Piece {
     Begin { name: String, large: bool },
