@@ -12,6 +12,8 @@ mod machine;
 mod memory;
 mod mend;
 mod ports;
+#[cfg(test)]
+mod sim;
 
 pub use bundle::{Bundle, BundleName};
 pub use cosign::{Cosigners, NoCosigners, consistency_proof};
