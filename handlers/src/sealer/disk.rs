@@ -20,7 +20,7 @@ pub trait Disk: Send + Sync {
     fn exists(&self, path: &Path) -> bool;
     /// Makes one folder; `false` if it is there.
     fn make_folder(&self, path: &Path) -> io::Result<bool>;
-    /// Writes a file, in the place of one that is there.
+    /// Writes a new file; an error if the name is taken.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Makes the bytes of a file durable.
     fn sync(&self, path: &Path) -> io::Result<()>;
@@ -79,7 +79,7 @@ impl Disk for RealDisk {
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         use io::Write as _;
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
         file.write_all(bytes)
     }
 

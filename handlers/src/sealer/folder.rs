@@ -41,7 +41,9 @@ pub struct FolderPublished<K, D = RealDisk> {
     folder: PathBuf,
     keeps: K,
     disk: D,
-    /// Numbers the files that this process writes.
+    /// Names the files that this writer makes, like no other's: a process id comes again, and a part may have got a name by a
+    /// link before its writer stopped.
+    token: u64,
     parts: AtomicU64,
     /// Folders that this process made durable.
     prepared: Mutex<BTreeSet<String>>,
@@ -66,7 +68,14 @@ fn failed(tried: &'static str) -> impl Fn(io::Error) -> SealError {
 impl<K: Keeps, D: Disk> FolderPublished<K, D> {
     /// Publishes in `folder`, which is made with those above it when something is first written; the one above those is there.
     pub fn new(folder: PathBuf, keeps: K, disk: D) -> Self {
-        Self { folder, keeps, disk, parts: AtomicU64::new(0), prepared: Mutex::default() }
+        let mut token = [0; 8];
+        // Without random bytes a name may be taken, and then the write fails.
+        getrandom::fill(&mut token).ok();
+        Self::with_token(folder, keeps, disk, u64::from_le_bytes(token))
+    }
+
+    pub(super) fn with_token(folder: PathBuf, keeps: K, disk: D, token: u64) -> Self {
+        Self { folder, keeps, disk, token, parts: AtomicU64::new(0), prepared: Mutex::default() }
     }
 
     /// Makes folder and part folder where they are missing. The name of each is durable before something lies in it.
@@ -88,8 +97,8 @@ impl<K: Keeps, D: Disk> FolderPublished<K, D> {
 
     /// Writes a file that has no name yet; its bytes are durable.
     fn part(&self, bytes: &[u8]) -> io::Result<PathBuf> {
-        // Of this process and never again: nobody else writes to it.
-        let name = format!("{}-{}", std::process::id(), self.parts.fetch_add(1, Ordering::Relaxed));
+        let number = self.parts.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{:016x}-{number}", std::process::id(), self.token);
         let part = self.folder.join(PART).join(name);
         self.disk.write(&part, bytes)?;
         self.disk.sync(&part)?;
