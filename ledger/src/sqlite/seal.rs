@@ -33,6 +33,20 @@ impl SqliteSeal {
         Ok(Self { origin, connection: Mutex::new(connection), leads_to: Mutex::default() })
     }
 
+    /// Opens the existing store at `path` to read; `None` if it is one from before there was sealing.
+    ///
+    /// # Errors
+    /// As opening a ledger.
+    pub fn look(path: impl AsRef<Path>) -> Result<Option<Self>, Error> {
+        connect::must_be_there(path.as_ref())?;
+        let connection = connect::open_reader(path.as_ref())?;
+        let version = connect::identify(&connection)?;
+        connect::check_schema(&connection)?;
+        let origin = connect::origin(&connection)?;
+        let seal = Self { origin, connection: Mutex::new(connection), leads_to: Mutex::default() };
+        Ok((version >= 2).then_some(seal))
+    }
+
     /// Returns the origin of the log.
     pub const fn origin(&self) -> &Origin {
         &self.origin
