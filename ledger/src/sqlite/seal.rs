@@ -252,3 +252,22 @@ impl From<rusqlite::Error> for SealError {
         Self::Ledger(classify(error))
     }
 }
+
+#[cfg(all(test, feature = "conformance"))]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::{Open, SqliteLedger};
+
+    #[test]
+    fn a_cell_in_sqlite_is_swapped_by_whoever_saw_it_and_nobody_else() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("ledger.sqlite");
+        let origin = Origin::new("medimg", "test", [7; 16]).expect("an origin");
+        drop(SqliteLedger::open(&path, Open::CreateWith(origin)).expect("made"));
+        let seal = SqliteSeal::open(&path).expect("opened");
+        let claim = crate::seal::conformance::a_cell_is_swapped_by_whoever_saw_it_and_nobody_else(&seal);
+        claim.now_or_never().expect("it answers in place");
+    }
+}
