@@ -33,6 +33,20 @@ impl SqliteSeal {
         Ok(Self { origin, connection: Mutex::new(connection), leads_to: Mutex::default() })
     }
 
+    /// Opens the existing store at `path` to read; `None` if it is one from before there was sealing.
+    ///
+    /// # Errors
+    /// As opening a ledger.
+    pub fn look(path: impl AsRef<Path>) -> Result<Option<Self>, Error> {
+        connect::must_be_there(path.as_ref())?;
+        let connection = connect::open_reader(path.as_ref())?;
+        let version = connect::identify(&connection)?;
+        connect::check_schema(&connection)?;
+        let origin = connect::origin(&connection)?;
+        let seal = Self { origin, connection: Mutex::new(connection), leads_to: Mutex::default() };
+        Ok((version >= 2).then_some(seal))
+    }
+
     /// Returns the origin of the log.
     pub const fn origin(&self) -> &Origin {
         &self.origin
@@ -251,5 +265,24 @@ impl SqliteSeal {
 impl From<rusqlite::Error> for SealError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Ledger(classify(error))
+    }
+}
+
+#[cfg(all(test, feature = "conformance"))]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::{Open, SqliteLedger};
+
+    #[test]
+    fn a_cell_in_sqlite_is_swapped_by_whoever_saw_it_and_nobody_else() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("ledger.sqlite");
+        let origin = Origin::new("medimg", "test", [7; 16]).expect("an origin");
+        drop(SqliteLedger::open(&path, Open::CreateWith(origin)).expect("made"));
+        let seal = SqliteSeal::open(&path).expect("opened");
+        let claim = crate::seal::conformance::a_cell_is_swapped_by_whoever_saw_it_and_nobody_else(&seal);
+        claim.now_or_never().expect("it answers in place");
     }
 }
