@@ -193,6 +193,8 @@ mod tests {
             let is_test = path.file_stem().is_some_and(|stem| stem == "tests" || stem == "sim");
             match path.is_dir() {
                 _ if is_test => {}
+                // What a bundle holds for its reader is no source of ours.
+                false if path.extension().is_none_or(|extension| extension != "rs") => {}
                 true => sources(&path, found),
                 false => found.push(path),
             }
