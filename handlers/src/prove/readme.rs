@@ -22,6 +22,14 @@ const COMPLETE_WITHOUT_LOG: &str = "    This is checked only if you give a copy 
 const NOT_COMPLETE: &str =
     "  - That the stream has no later entry, or the log no other entry about the same study. Ask for the bundle of the study.
 ";
+const UNKNOWN_SUBJECT: &str =
+    "  - What concerns the study without naming it. An object that was refused before its study could be read, and what a person did
+    with everything at once, carry no subject.
+";
+const OLDER_WITH_LOG: &str = " An older one is
+                                       held against all leaves: was the log only continued?";
+const OLDER_WITHOUT_LOG: &str = " One of another
+                                       size can be held against it only with --log DIR.";
 const ELSEWHERE: &str =
     "  - What stands in other logs of the same operator: a store that was put back from a backup goes on in a new log. These hold
     more of the same, and have bundles of their own: {elsewhere}.
@@ -60,20 +68,14 @@ pub(super) fn of(contents: &Contents<'_>) -> String {
     } else {
         "  <leaf>.tlog-proof     the same inclusion proof as c2sp.org/tlog-proof, with the checkpoint\n"
     };
-    let older = match contents.with_log {
-        true => {
-            "An older\n                                       one is held against all leaves: was the log only continued?"
-        }
-        false => {
-            "One of\n                                       another size can be held against the bundle only with --log DIR."
-        }
-    };
+    let older = if contents.with_log { OLDER_WITH_LOG } else { OLDER_WITHOUT_LOG };
     let (size, entries) = (contents.published.checkpoint.size, contents.leaves.len() as u64);
     let without_log = if is_study && !contents.with_log { WITHOUT_LOG } else { "" };
     let filled = [
         ("{proves}", proves.trim_end().to_owned()),
         ("{without_log}", without_log.to_owned()),
         ("{complete_short}", if is_study { ", completeness".to_owned() } else { String::new() }),
+        ("{unknown_subject}", if is_study { UNKNOWN_SUBJECT.to_owned() } else { String::new() }),
         ("{not_proved}", not_proved),
         ("{files}", files.to_owned()),
         ("{older}", older.to_owned()),
@@ -83,7 +85,6 @@ pub(super) fn of(contents: &Contents<'_>) -> String {
         ("{size}", grouped(size)),
         ("{last}", size.saturating_sub(1).to_string()),
         ("{root}", contents.published.checkpoint.root.base64()),
-        ("{vkey}", contents.published.key.to_string()),
         ("{entries}", grouped(entries)),
         ("{carrying}", grouped(contents.carrying.len() as u64)),
         ("{streams}", grouped(contents.streams)),
