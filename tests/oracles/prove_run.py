@@ -225,24 +225,63 @@ def cut_entries(folder, _):
     path.write_bytes(path.read_bytes()[:-20])
 
 
+class Signer:
+    """A key of openssl's, under a name (c2sp.org/signed-note)."""
+
+    def __init__(self, scratch, name, kind):
+        self.scratch, self.name, self.pem = scratch, name, scratch / f"{name.replace('/', '-')}.pem"
+        run("openssl", "genpkey", "-algorithm", "ed25519", "-out", self.pem)
+        der = scratch / "public.der"
+        run("openssl", "pkey", "-in", self.pem, "-pubout", "-outform", "DER", "-out", der)
+        self.public = bytes([kind]) + der.read_bytes()[-32:]
+        self.id = hashlib.sha256(name.encode() + b"\n" + self.public).digest()[:4]
+
+    @property
+    def vkey(self):
+        return f"{self.name}+{self.id.hex()}+{base64.b64encode(self.public).decode()}"
+
+    def line(self, message, before=b""):
+        text, signature = self.scratch / "message", self.scratch / "signature"
+        text.write_text(message)
+        run("openssl", "pkeyutl", "-sign", "-inkey", self.pem, "-rawin", "-in", text, "-out", signature)
+        return f"\u2014 {self.name} {base64.b64encode(self.id + before + signature.read_bytes()).decode()}\n"
+
+
+def signed_text(folder):
+    return "".join((folder / "checkpoint").read_text().splitlines(keepends=True)[:3])
+
+
 def resigned(folder, _):
     """Everything fits together, signed by somebody else under the log's name."""
-    folder.joinpath("own.pem").write_bytes(b"")
-    run("openssl", "genpkey", "-algorithm", "ed25519", "-out", folder / "own.pem")
-    run("openssl", "pkey", "-in", folder / "own.pem", "-pubout", "-outform", "DER", "-out", folder / "own.der")
-    text = "".join((folder / "checkpoint").read_text().splitlines(keepends=True)[:3])
-    (folder / "own.text").write_text(text)
-    run("openssl", "pkeyutl", "-sign", "-inkey", folder / "own.pem", "-rawin", "-in", folder / "own.text", "-out", folder / "own.sig")
-    origin, public = text.split("\n", 1)[0], b"\1" + (folder / "own.der").read_bytes()[-32:]
-    key_id = hashlib.sha256(origin.encode() + b"\n" + public).digest()[:4]
-    signature = base64.b64encode(key_id + (folder / "own.sig").read_bytes()).decode()
-    note = f"{text}\n\u2014 {origin} {signature}\n"
+    text = signed_text(folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        signer = Signer(Path(scratch), text.split("\n", 1)[0], 1)
+        note = f"{text}\n{signer.line(text)}"
     for name in ("checkpoint", "log/checkpoint"):
         if (folder / name).exists():
             (folder / name).write_text(note)
-    (folder / "vkey").write_text(f"{origin}+{key_id.hex()}+{base64.b64encode(public).decode()}\n")
-    for name in ("own.pem", "own.der", "own.text", "own.sig"):
-        (folder / name).unlink()
+    (folder / "vkey").write_text(signer.vkey + "\n")
+
+
+def cosigned(findings, place, study):
+    """A witness signs the checkpoint too (c2sp.org/tlog-cosignature); the bundle carries its line."""
+    folder = place.scratch / "cosigned"
+    shutil.copytree(study[1], folder)
+    witness, stranger = (Signer(place.scratch, name, 4) for name in ("witness.example/w1", "witness.example/w2"))
+    time, text = 1_790_812_800, signed_text(folder)
+    line = witness.line(f"cosignature/v1\ntime {time}\n{text}", time.to_bytes(8, "big"))
+    early = witness.line(f"cosignature/v1\ntime {time}\n{text}", (time - 1).to_bytes(8, "big"))
+    plain = (folder / "checkpoint").read_text()
+    for added, expected, told in ((line, 0, f"at {time} "), (early, 1, "REFUSED"), ("", 1, "REFUSED")):
+        for name in ("checkpoint", "log/checkpoint"):
+            (folder / name).write_text(plain + added)
+        code, said = check(folder, "--vkey", place.key)
+        findings.check(ORACLE, code == 0, f"with a cosignature: exit {code}: {said}")
+        code, said = check_signature(folder, "--vkey", place.key, "--witness", witness.vkey)
+        findings.check(ORACLE, code == expected and told in said, f"cosignature: exit {code}, not {expected}: {said}")
+    (folder / "checkpoint").write_text(plain + line)
+    code, said = check_signature(folder, "--vkey", place.key, "--witness", witness.vkey, "--witness", stranger.vkey)
+    findings.check(ORACLE, code == 1, f"a witness who did not sign: exit {code}: {said}")
 
 
 EDITS = {
@@ -392,10 +431,14 @@ def main():
             code, said = check(bundle[1], "--vkey", place.key, *log)
             findings.check(ORACLE, code == 0, f"{bundle[1].name} with the log of the store: exit {code}: {said}")
         outside(findings, place, study, older)
+        cosigned(findings, place, study)
         changed = edited(findings, study[1], place.key, other[1], {**EDITS, **STUDY_EDITS})
         changed += edited(findings, bare[1], place.key, other[1], {**EDITS, **dict(list(STUDY_EDITS.items())[:-2])}, *log)
         changed += edited(findings, stream[1], place.key, entry[1], EDITS)
         changed += edited(findings, entry[1], place.key, stream[1], EDITS)
+        # Only the log tells that a stream goes on.
+        end = {"end of a stream left out": leave_out_the_end_of_a_stream}
+        changed += edited(findings, stream[1], place.key, entry[1], end, *log)
         for bundle in (study, entry):
             changed += bytes_changed(findings, bundle[1], place.key, rng, CHANGES)
         changed += zip_changed(findings, study[0], place.key, rng, 10)
