@@ -127,6 +127,13 @@ static TABLE: &[Advice] = &[
     advice("source_forgotten", Exit::SomeFailed, "nothing is to be done: where the object lies was erased on purpose"),
     advice("study_unfinished", Exit::Usage, "run `medimg process` on its files first, or give --unfinished"),
     advice("source_link", Exit::SomeFailed, "put the file back where it was listed, without a link in its path, then run process on it again"),
+    // Proofs.
+    advice("entry_unknown", Exit::SomeFailed, "give a leaf index or STREAM/NUMBER as `medimg history --all` prints them"),
+    advice("not_sealed", Exit::TryAgain, "run `medimg checkpoint`, then the same command; with --as-of: name a later checkpoint"),
+    advice("checkpoint_unknown", Exit::Usage, "give the size of a checkpoint that was published, or leave out --as-of"),
+    advice("proof_too_large", Exit::Usage, "prove its streams one by one"),
+    advice("proof_io", Exit::TryAgain, "look at the disk of the bundle, then run the same command"),
+    advice("proof_disk_full", Exit::TryAgain, "free space where the bundle is to lie, then run the same command"),
     // Mistakes of ours.
     advice("task_panicked", Exit::Integrity, OURS),
     advice("rule_panicked", Exit::Integrity, OURS),
@@ -186,6 +193,8 @@ mod tests {
             let is_test = path.file_stem().is_some_and(|stem| stem == "tests" || stem == "sim");
             match path.is_dir() {
                 _ if is_test => {}
+                // What a bundle holds for its reader is no source of ours.
+                false if path.extension().is_none_or(|extension| extension != "rs") => {}
                 true => sources(&path, found),
                 false => found.push(path),
             }

@@ -16,6 +16,7 @@ mod remedy;
 mod run;
 mod times;
 mod ui;
+mod whole;
 
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;

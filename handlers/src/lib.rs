@@ -21,6 +21,7 @@ pub mod notes;
 pub mod objects;
 pub mod pipeline;
 pub mod ports;
+pub mod prove;
 pub mod pump;
 pub mod reading;
 pub mod recover;
