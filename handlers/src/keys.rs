@@ -65,7 +65,7 @@ pub fn write_all(folder: &Path, keys: &Keys, before: crate::backup::Before<'_>) 
     Ok(())
 }
 
-fn create_key(folder: &Path, name: &str) -> io::Result<()> {
+pub(crate) fn create_key(folder: &Path, name: &str) -> io::Result<()> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     write_key(folder, name, &Key::new(bytes))
@@ -86,7 +86,7 @@ fn write_key(folder: &Path, name: &str, key: &Key) -> io::Result<()> {
     }
 }
 
-fn read_key(folder: &Path, name: &str) -> Result<Key> {
+pub(crate) fn read_key(folder: &Path, name: &str) -> Result<Key> {
     let refuse = |code, what: String| Error::damaged(code, what, None);
     let mut file = File::open(folder.join(name)).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => refuse("key_missing", format!("open keys/{name}: it is not there")),
