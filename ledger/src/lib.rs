@@ -19,6 +19,7 @@ mod memory;
 mod merkle;
 pub mod note;
 pub mod proof;
+pub mod seal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod tags;
