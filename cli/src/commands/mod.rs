@@ -22,6 +22,7 @@ mod verify;
 mod views;
 mod watch;
 mod why;
+mod witness;
 
 use std::path::PathBuf;
 
@@ -56,6 +57,7 @@ pub(crate) enum Verb {
     Restore(restore::Args),
     Recover(recover::Args),
     Forget(forget::Args),
+    Witness(witness::Args),
     Doctor(doctor::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -84,6 +86,7 @@ impl Verb {
             Self::Restore(args) => restore::run(args, context),
             Self::Recover(args) => recover::run(args, context),
             Self::Forget(args) => forget::run(args, context),
+            Self::Witness(args) => witness::run(args, context),
             Self::Doctor(args) => doctor::run(args, context),
             Self::Config(args) => config::run(args, context),
             Self::Completions(args) => completions::run(args, context),
@@ -111,7 +114,12 @@ impl Verb {
             | Self::Backup(_)
             | Self::Doctor(_) => Use::Asks,
             Self::Recover(_) => Use::Makes,
-            Self::Restore(_) | Self::Explain(_) | Self::Config(_) | Self::Completions(_) | Self::Man(_) => Use::None,
+            Self::Witness(_)
+            | Self::Restore(_)
+            | Self::Explain(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Man(_) => Use::None,
         }
     }
 

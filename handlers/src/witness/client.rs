@@ -6,18 +6,22 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use ledger::Checkpoint;
 use ledger::note::{KeyKind, Note, SignatureLine, VerifierKey};
+use ledger::seal::{Cosigners, Published, consistency_proof};
 use ledger::witness::AHEAD_S_MAX;
+use tokio::sync::{mpsc, oneshot};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, http::Uri};
 
 use super::request::{AddCheckpoint, size};
+use crate::surroundings::Surroundings;
 
 /// Witnesses that one log asks.
 pub const WITNESSES_MAX: usize = 16;
@@ -48,6 +52,10 @@ impl Address {
             uri.query().is_none() && !url.contains(['#', '@', ' ']) && uri.host().is_some_and(|host| !host.is_empty());
         let submit = format!("{}/add-checkpoint", url.trim_end_matches('/'));
         (scheme && plain && key.kind() == KeyKind::Cosignature).then_some(Self { submit, key })
+    }
+
+    fn is_https(&self) -> bool {
+        self.submit.starts_with("https:")
     }
 
     /// Returns its key.
@@ -100,17 +108,7 @@ pub struct Told {
     pub outcome: Outcome,
 }
 
-/// What our log can say of itself while witnesses are asked.
-pub trait Log {
-    /// Returns the consistency proof from `old` to the checkpoint that is asked about; none if its tiles cannot be read.
-    fn proof(&self, old: u64) -> Option<Vec<[u8; 32]>>;
-
-    /// Returns the size of the newest checkpoint that any process of ours signed by now.
-    fn newest(&self) -> u64;
-}
-
 /// The witnesses of one store.
-#[derive(Debug)]
 pub struct Witnesses {
     list: Vec<Address>,
     within: Duration,
@@ -119,19 +117,70 @@ pub struct Witnesses {
     file: Option<PathBuf>,
     /// The size that each cosigned last, by verifier key and log.
     sizes: Mutex<BTreeMap<String, u64>>,
-    /// Until when those that were away are left alone, by their place in the list.
-    resting: Mutex<BTreeMap<usize, Instant>>,
+    /// Of each in the list: whether it is asked now, and until when it is left alone.
+    states: Vec<State>,
+    /// What became of the last question of [`Cosigners::cosign`].
+    told: Mutex<Vec<Told>>,
     /// Made when the first is asked: reading the certificates of the system takes milliseconds.
     agent: OnceLock<Agent>,
+    surroundings: Box<dyn Surroundings>,
 }
+
+impl std::fmt::Debug for Witnesses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Witnesses").field("list", &self.list).field("within", &self.within).finish_non_exhaustive()
+    }
+}
+
+/// What is known of a witness besides its address.
+#[derive(Debug, Default)]
+struct State {
+    busy: Arc<AtomicBool>,
+    rests_until: Mutex<Option<Instant>>,
+}
+
+impl State {
+    fn is_resting(&self) -> bool {
+        self.rests_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until)
+    }
+
+    fn rest(&self, rest: Duration) {
+        *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + rest);
+    }
+}
+
+/// Lets go of the mark that a witness is being asked, however asking it ends.
+struct Busy(Arc<AtomicBool>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// What a thread that asks a witness says.
+enum News {
+    /// It needs the proof from this size.
+    Proof(u64, oneshot::Sender<Option<Vec<[u8; 32]>>>),
+    /// It has ended.
+    Ended(Outcome),
+}
+
+type Sender = mpsc::UnboundedSender<(usize, News)>;
 
 impl Witnesses {
     /// Takes up to [`WITNESSES_MAX`] witnesses; sizes are remembered in `file`.
-    pub fn new(mut list: Vec<Address>, file: Option<PathBuf>) -> Self {
+    pub fn new(mut list: Vec<Address>, file: Option<PathBuf>, surroundings: Box<dyn Surroundings>) -> Self {
         list.truncate(WITNESSES_MAX);
         let sizes = Mutex::new(file.as_deref().map(remembered).unwrap_or_default());
-        let (resting, agent) = (Mutex::default(), OnceLock::new());
-        Self { list, within: WITHIN, rest: REST, file, sizes, resting, agent }
+        let states = list.iter().map(|_| State::default()).collect();
+        let (told, agent) = (Mutex::default(), OnceLock::new());
+        Self { list, within: WITHIN, rest: REST, file, sizes, states, told, agent, surroundings }
+    }
+
+    /// Returns what became of the last checkpoint that the sealer had cosigned.
+    pub fn told(&self) -> Vec<Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Asks within another time, and leaves those alone that were away for another one.
@@ -151,73 +200,82 @@ impl Witnesses {
         self.list.iter().map(|address| address.key.clone()).collect()
     }
 
-    /// Asks every witness for a cosignature of the signed `note`, which says `checkpoint`. Blocks for no longer than the limit;
-    /// `now_s` is the time in seconds since 1970. In the order of the list.
-    pub fn ask(&self, note: &Note, checkpoint: &Checkpoint, log: &dyn Log, now_s: u64) -> Vec<Told> {
-        if self.list.is_empty() {
-            return Vec::new();
-        }
+    /// Asks every witness for a cosignature of a signed checkpoint of the published log. Ends within the limit, also where a
+    /// witness does not; may be dropped at any time. In the order of the list; nothing is asked about what is no checkpoint.
+    pub async fn ask(&self, note: &Note, published: &dyn Published) -> Vec<Told> {
+        let Ok(checkpoint) = Checkpoint::parse(note.text()) else { return Vec::new() };
         let deadline = Instant::now() + self.within;
-        let agent =
-            self.agent.get_or_init(|| agent(self.list.iter().any(|address| address.submit.starts_with("https:"))));
-        let rendered = note.to_string();
-        let (want, wanted) = mpsc::channel::<(usize, u64)>();
-        thread::scope(|scope| {
-            let (mut outcomes, mut proofs) = (Vec::new(), BTreeMap::new());
-            for (place, address) in self.list.iter().enumerate() {
-                if self.is_resting(place) {
-                    outcomes.push(Err(Outcome::Resting));
-                    continue;
+        let asked = Arc::new(Asked {
+            agent: self.agent.get_or_init(|| agent(self.list.iter().any(Address::is_https))).clone(),
+            note: note.clone(),
+            rendered: note.to_string().into_bytes(),
+            size: checkpoint.size,
+            deadline,
+            now_s: self.surroundings.now_ms() / 1_000,
+        });
+        let (news, mut heard) = mpsc::unbounded_channel();
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; self.list.len()];
+        for (place, address) in self.list.iter().enumerate() {
+            let first = self.size_of(address, &checkpoint);
+            outcomes[place] = self.start(place, first, &asked, &news);
+        }
+        drop(news);
+        // Ends when every thread has ended, and each ends at the deadline.
+        while let Some((place, news)) = heard.recv().await {
+            match news {
+                News::Ended(outcome) => outcomes[place] = Some(outcome),
+                // The thread waits for the answer; one that has given up meanwhile needs none.
+                News::Proof(old, give) => {
+                    give.send(consistency_proof(published, old, checkpoint.size).await.ok()).ok();
                 }
-                let (give, given) = mpsc::channel();
-                proofs.insert(place, give);
-                let first = self.size_of(address, checkpoint);
-                let want = want.clone();
-                let question =
-                    Question { agent, address, note, rendered: rendered.as_bytes(), checkpoint, deadline, now_s };
-                // The tiles are read on this thread alone: a reader of them need not be shared.
-                let proof = move |old| want.send((place, old)).ok().and_then(|()| given.recv().ok().flatten());
-                outcomes.push(Ok(scope.spawn(move || question.ask(first, proof))));
             }
-            drop(want);
-            // Ends when every thread has ended, and each ends at the deadline.
-            for (place, old) in wanted {
-                proofs.get(&place).map(|give| give.send(log.proof(old)));
-            }
-            let ended = |outcome: Result<thread::ScopedJoinHandle<'_, Outcome>, Outcome>| match outcome {
-                Ok(thread) => thread.join().unwrap_or(Outcome::Wrong("asking it stopped")),
-                Err(outcome) => outcome,
-            };
-            let outcomes: Vec<_> = outcomes.into_iter().map(ended).collect();
-            self.learn(outcomes, checkpoint, log)
-        })
+        }
+        let newest = newest(published).await.unwrap_or(checkpoint.size);
+        self.learn(outcomes, &checkpoint, newest)
     }
 
-    /// Takes from the outcomes what counts for the next question.
-    fn learn(&self, outcomes: Vec<Outcome>, checkpoint: &Checkpoint, log: &dyn Log) -> Vec<Told> {
+    /// Asks the witness at this place on a thread of its own; returns what became of it if it is not asked.
+    fn start(&self, place: usize, first: u64, asked: &Arc<Asked>, news: &Sender) -> Option<Outcome> {
+        let state = &self.states[place];
+        // A thread that was left alone by a caller who gave up is still at it.
+        if state.is_resting() || state.busy.swap(true, Ordering::AcqRel) {
+            return Some(Outcome::Resting);
+        }
+        let (address, asked, news) = (self.list[place].clone(), Arc::clone(asked), news.clone());
+        let busy = Busy(Arc::clone(&state.busy));
+        let work = move || {
+            let proof = |old| {
+                let (give, given) = oneshot::channel();
+                news.send((place, News::Proof(old, give))).ok()?;
+                given.blocking_recv().ok().flatten()
+            };
+            let outcome = asked.ask(&address, first, proof);
+            drop(busy);
+            // Nobody hears it if the caller gave up.
+            news.send((place, News::Ended(outcome))).ok();
+        };
+        let started = thread::Builder::new().name("witness".to_owned()).spawn(work);
+        started.err().map(|_| Outcome::Away("no thread could be started"))
+    }
+
+    /// Takes from the outcomes what counts for the next question. `newest`: the size of the checkpoint that is published now.
+    fn learn(&self, outcomes: Vec<Option<Outcome>>, checkpoint: &Checkpoint, newest: u64) -> Vec<Told> {
         let mut told = Vec::new();
-        for (place, (address, mut outcome)) in self.list.iter().zip(outcomes).enumerate() {
+        for ((address, state), outcome) in self.list.iter().zip(&self.states).zip(outcomes) {
+            let mut outcome = outcome.unwrap_or(Outcome::Wrong("asking it stopped"));
             match outcome {
                 Outcome::Cosigned(_) => self.remember(address, checkpoint, checkpoint.size),
-                Outcome::Refused { held: Some(held) } if held > checkpoint.size && held <= log.newest() => {
+                Outcome::Refused { held: Some(held) } if held > checkpoint.size && held <= newest => {
                     self.remember(address, checkpoint, held);
                     outcome = Outcome::Overtaken;
                 }
-                Outcome::Away(_) => {
-                    let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-                    resting.insert(place, Instant::now() + self.rest);
-                }
+                Outcome::Away(_) => state.rest(self.rest),
                 _ => {}
             }
             told.push(Told { witness: address.key.name().to_owned(), outcome });
         }
         self.write();
         told
-    }
-
-    fn is_resting(&self, place: usize) -> bool {
-        let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        resting.get(&place).is_some_and(|until| Instant::now() < *until)
     }
 
     /// The size to begin with; never above that of the checkpoint, which would be refused as no request.
@@ -264,29 +322,62 @@ fn write(path: &std::path::Path, sizes: &BTreeMap<String, u64>) -> io::Result<()
     file.write_all(text.as_bytes()).and_then(|()| fs::rename(&next, path)).inspect_err(|_| drop(fs::remove_file(&next)))
 }
 
-/// One witness is asked about one checkpoint.
-struct Question<'a> {
-    agent: &'a Agent,
-    address: &'a Address,
-    note: &'a Note,
-    rendered: &'a [u8],
-    checkpoint: &'a Checkpoint,
+/// Warns of what is not well; an operator sees the name and the code, and looks up what to do.
+fn warn(told: &Told) {
+    let Some(code) = told.outcome.code() else { return };
+    let witness = told.witness.as_str();
+    match &told.outcome {
+        Outcome::Refused { held } => {
+            tracing::error!(code, witness, held, "a witness holds another history of this log")
+        }
+        Outcome::Away(cause) | Outcome::Wrong(cause) => tracing::warn!(code, witness, cause, "no cosignature"),
+        outcome => tracing::warn!(code, witness, ?outcome, "no cosignature"),
+    }
+}
+
+#[async_trait]
+impl Cosigners for Witnesses {
+    async fn cosign(&self, checkpoint: &Note, published: &dyn Published) -> Vec<SignatureLine> {
+        let told = self.ask(checkpoint, published).await;
+        told.iter().for_each(warn);
+        let lines = told.iter().filter_map(|told| match &told.outcome {
+            Outcome::Cosigned(line) => Some(line.clone()),
+            _ => None,
+        });
+        let lines = lines.collect();
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
+        lines
+    }
+}
+
+/// The size of the checkpoint that is published now; by another process of ours it may be a later one.
+async fn newest(published: &dyn Published) -> Option<u64> {
+    let bytes = published.checkpoint().await.ok().flatten()?;
+    Some(Checkpoint::parse(Note::parse(&bytes).ok()?.text()).ok()?.size)
+}
+
+/// What witnesses are asked.
+struct Asked {
+    agent: Agent,
+    note: Note,
+    rendered: Vec<u8>,
+    size: u64,
     deadline: Instant,
     now_s: u64,
 }
 
-impl Question<'_> {
+impl Asked {
     /// Asks with the size that we remember and, if it holds another one, once more with that.
-    fn ask(&self, first: u64, proof: impl Fn(u64) -> Option<Vec<[u8; 32]>>) -> Outcome {
+    fn ask(&self, address: &Address, first: u64, proof: impl Fn(u64) -> Option<Vec<[u8; 32]>>) -> Outcome {
         let mut old = first;
         for _ in 0..2 {
             let Some(proof) = proof(old) else { return Outcome::Away("our own tiles could not be read") };
-            let (status, kind, body) = match self.post(old, proof) {
+            let (status, kind, body) = match self.post(address, old, proof) {
                 Ok(answer) => answer,
                 Err(cause) => return Outcome::Away(cause),
             };
             match status {
-                200 => return self.cosignature(&body),
+                200 => return self.cosignature(address, &body),
                 403 | 404 => return Outcome::Unknown(status),
                 422 => return Outcome::Refused { held: Some(old) },
                 // The answer of a proxy in between says nothing of a size.
@@ -294,9 +385,7 @@ impl Question<'_> {
                 409 => match body.strip_suffix(b"\n").and_then(size) {
                     None => return Outcome::Wrong("a conflict without a size"),
                     // It held what we believed it to hold, so it is the root that differs.
-                    Some(held) if held == old || held > self.checkpoint.size => {
-                        return Outcome::Refused { held: Some(held) };
-                    }
+                    Some(held) if held == old || held > self.size => return Outcome::Refused { held: Some(held) },
                     Some(held) => old = held,
                 },
                 500..=599 => return Outcome::Away("it answered that it cannot answer"),
@@ -306,13 +395,13 @@ impl Question<'_> {
         Outcome::Away("another size was held each time")
     }
 
-    fn post(&self, old_size: u64, proof: Vec<[u8; 32]>) -> Result<(u16, String, Vec<u8>), &'static str> {
-        let body = AddCheckpoint { old_size, proof, note: self.rendered }.render();
+    fn post(&self, to: &Address, old_size: u64, proof: Vec<[u8; 32]>) -> Result<(u16, String, Vec<u8>), &'static str> {
+        let body = AddCheckpoint { old_size, proof, note: &self.rendered }.render();
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err("it had not answered in time");
         }
-        let post = self.agent.post(&self.address.submit).config().timeout_global(Some(left)).build();
+        let post = self.agent.post(&to.submit).config().timeout_global(Some(left)).build();
         let mut answer = post.content_type("text/plain").send(&body[..]).map_err(|error| cause(&error))?;
         let kind =
             answer.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
@@ -321,13 +410,12 @@ impl Question<'_> {
     }
 
     /// Takes the line of this witness out of the answer, if it verifies. Lines of others are left out.
-    fn cosignature(&self, body: &[u8]) -> Outcome {
+    fn cosignature(&self, address: &Address, body: &[u8]) -> Outcome {
         let lines = std::str::from_utf8(body).unwrap_or_default().lines();
-        let line =
-            lines.filter_map(|line| SignatureLine::parse(line).ok()).find(|line| self.address.key.is_named_by(line));
+        let line = lines.filter_map(|line| SignatureLine::parse(line).ok()).find(|line| address.key.is_named_by(line));
         let Some(line) = line else { return Outcome::Wrong("no cosignature of its key") };
         let note = Note::new(self.note.text().to_owned(), vec![line.clone()]);
-        let verified = note.and_then(|note| Ok(note.verify(std::slice::from_ref(&self.address.key))?[0].at_s));
+        let verified = note.and_then(|note| Ok(note.verify(std::slice::from_ref(&address.key))?[0].at_s));
         match verified {
             Ok(Some(at_s)) if at_s <= self.now_s.saturating_add(AHEAD_S_MAX) => Outcome::Cosigned(line),
             Ok(_) => Outcome::Wrong("a cosignature from the future"),
