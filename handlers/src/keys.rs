@@ -65,7 +65,16 @@ pub fn write_all(folder: &Path, keys: &Keys, before: crate::backup::Before<'_>) 
     Ok(())
 }
 
-pub(crate) fn create_key(folder: &Path, name: &str) -> io::Result<()> {
+/// Makes one key that is not there yet; one that exists is never replaced. Durable when it returns.
+///
+/// # Errors
+/// `store_unwritable`, `disk_full` and the like.
+pub(crate) fn create_one(folder: &Path, name: &str) -> Result<()> {
+    let made = create_key(folder, name).and_then(|()| File::open(folder)?.sync_all());
+    made.map_err(|error| Error::store(format!("create keys/{name}"), error))
+}
+
+fn create_key(folder: &Path, name: &str) -> io::Result<()> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     write_key(folder, name, &Key::new(bytes))

@@ -141,9 +141,7 @@ impl Witness {
         let (name, vkey) = (fixed_name(&connection, name, surroundings.as_ref())?, meta(&connection, VKEY)?);
         // A crash from here on leaves a file without a key in it, or a key that nothing was signed with yet.
         if !is_keyed && vkey.is_none() {
-            let made = keys::create_key(&folder.join("keys"), KEY)
-                .and_then(|()| fs::File::open(folder.join("keys"))?.sync_all());
-            made.map_err(|error| Error::store("make the key of a witness", error))?;
+            keys::create_one(&folder.join("keys"), KEY)?;
         }
         let seed = keys::read_key(&folder.join("keys"), KEY)?;
         let key = NoteKey::from_seed(&name, KeyKind::Cosignature, seed.bytes()).map_err(|error| {

@@ -17,6 +17,8 @@ pub use bundle::{Bundle, BundleName};
 pub use cosign::{Cosigners, NoCosigners, consistency_proof};
 pub use error::SealError;
 pub use machine::{ENTRIES_OF_TURN_MAX, Sealer, Standing, Turn};
+#[cfg(feature = "sqlite")]
+pub(crate) use memory::joined;
 pub use memory::{FollowedLog, KeyInMemory, MemoryPublished, MemorySealHead};
 pub use mend::{Mended, mend};
 pub use ports::{Batch, Published, Replaced, SealHead, Sealed, Signer, Swapped, Tile, Unsealed};
