@@ -2,6 +2,7 @@
 //! is verified before it is believed; a witness that is away is told and never waited for.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,10 +12,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use ledger::Checkpoint;
 use ledger::note::{KeyKind, Note, SignatureLine, VerifierKey};
-use ledger::seal::{Cosigners, Published, consistency_proof};
+use ledger::seal::{Published, consistency_proof};
 use ledger::witness::AHEAD_S_MAX;
 use tokio::sync::{mpsc, oneshot};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -27,7 +27,7 @@ use crate::surroundings::Surroundings;
 pub const WITNESSES_MAX: usize = 16;
 /// A witness that is away holds up no checkpoint for longer, and all of them together neither.
 pub const WITHIN: Duration = Duration::from_secs(5);
-/// A witness that was away is left alone for so long, so that it does not hold up every checkpoint of a busy log.
+/// A witness that was away or did not cosign is left alone for so long.
 pub const REST: Duration = Duration::from_secs(30);
 /// Longest URL of a witness.
 const URL_BYTES_MAX: usize = 2_048;
@@ -54,6 +54,12 @@ impl Address {
         (scheme && plain && key.kind() == KeyKind::Cosignature).then_some(Self { submit, key })
     }
 
+    /// Returns the witness that a URL, a space and a verifier key spell.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (url, key) = text.split_once(' ')?;
+        Self::new(url, VerifierKey::parse(key).ok()?)
+    }
+
     fn is_https(&self) -> bool {
         self.submit.starts_with("https:")
     }
@@ -71,7 +77,7 @@ pub enum Outcome {
     Cosigned(SignatureLine),
     /// It cosigned a later checkpoint of ours already, made by another process meanwhile. Nothing is wrong.
     Overtaken,
-    /// It was not asked, because it was away a moment ago.
+    /// It was not asked, because a moment ago it was away or did not cosign.
     Resting,
     /// It could not be reached, or had not answered in time.
     Away(&'static str),
@@ -99,6 +105,23 @@ impl Outcome {
     }
 }
 
+/// In words, for people.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cosigned(_) => f.write_str("it cosigned"),
+            Self::Overtaken => f.write_str("it cosigned a later checkpoint already"),
+            Self::Resting => f.write_str("it was not asked again so soon"),
+            Self::Away(cause) | Self::Wrong(cause) => f.write_str(cause),
+            Self::Unknown(status) => write!(f, "it answered {status}: it does not know this log or its key"),
+            Self::Refused { held: Some(held) } => {
+                write!(f, "it holds another history of this log, cosigned at size {held}")
+            }
+            Self::Refused { held: None } => f.write_str("it holds another history of this log"),
+        }
+    }
+}
+
 /// What became of asking one witness, with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
@@ -119,8 +142,6 @@ pub struct Witnesses {
     sizes: Mutex<BTreeMap<String, u64>>,
     /// Of each in the list: whether it is asked now, and until when it is left alone.
     states: Vec<State>,
-    /// What became of the last question of [`Cosigners::cosign`].
-    told: Mutex<Vec<Told>>,
     /// Made when the first is asked: reading the certificates of the system takes milliseconds.
     agent: OnceLock<Agent>,
     surroundings: Box<dyn Surroundings>,
@@ -174,13 +195,7 @@ impl Witnesses {
         list.truncate(WITNESSES_MAX);
         let sizes = Mutex::new(file.as_deref().map(remembered).unwrap_or_default());
         let states = list.iter().map(|_| State::default()).collect();
-        let (told, agent) = (Mutex::default(), OnceLock::new());
-        Self { list, within: WITHIN, rest: REST, file, sizes, states, told, agent, surroundings }
-    }
-
-    /// Returns what became of the last checkpoint that the sealer had cosigned.
-    pub fn told(&self) -> Vec<Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        Self { list, within: WITHIN, rest: REST, file, sizes, states, agent: OnceLock::new(), surroundings }
     }
 
     /// Asks within another time, and leaves those alone that were away for another one.
@@ -236,7 +251,16 @@ impl Witnesses {
 
     /// Asks the witness at this place on a thread of its own; returns what became of it if it is not asked.
     fn start(&self, place: usize, first: u64, asked: &Arc<Asked>, news: &Sender) -> Option<Outcome> {
-        let state = &self.states[place];
+        let (state, own) = (&self.states[place], std::slice::from_ref(&self.list[place].key));
+        // An earlier question, or another process of ours, has its line already.
+        if let Some(line) = asked
+            .note
+            .verify(own)
+            .ok()
+            .and_then(|_| asked.note.signatures().iter().find(|line| own[0].is_named_by(line)))
+        {
+            return Some(Outcome::Cosigned(line.clone()));
+        }
         // A thread that was left alone by a caller who gave up is still at it.
         if state.is_resting() || state.busy.swap(true, Ordering::AcqRel) {
             return Some(Outcome::Resting);
@@ -269,8 +293,8 @@ impl Witnesses {
                     self.remember(address, checkpoint, held);
                     outcome = Outcome::Overtaken;
                 }
-                Outcome::Away(_) => state.rest(self.rest),
-                _ => {}
+                Outcome::Resting => {}
+                _ => state.rest(self.rest),
             }
             told.push(Told { witness: address.key.name().to_owned(), outcome });
         }
@@ -320,34 +344,6 @@ fn write(path: &std::path::Path, sizes: &BTreeMap<String, u64>) -> io::Result<()
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
     let text: String = sizes.iter().map(|(place, size)| format!("{place} {size}\n")).collect();
     file.write_all(text.as_bytes()).and_then(|()| fs::rename(&next, path)).inspect_err(|_| drop(fs::remove_file(&next)))
-}
-
-/// Warns of what is not well; an operator sees the name and the code, and looks up what to do.
-fn warn(told: &Told) {
-    let Some(code) = told.outcome.code() else { return };
-    let witness = told.witness.as_str();
-    match &told.outcome {
-        Outcome::Refused { held } => {
-            tracing::error!(code, witness, held, "a witness holds another history of this log")
-        }
-        Outcome::Away(cause) | Outcome::Wrong(cause) => tracing::warn!(code, witness, cause, "no cosignature"),
-        outcome => tracing::warn!(code, witness, ?outcome, "no cosignature"),
-    }
-}
-
-#[async_trait]
-impl Cosigners for Witnesses {
-    async fn cosign(&self, checkpoint: &Note, published: &dyn Published) -> Vec<SignatureLine> {
-        let told = self.ask(checkpoint, published).await;
-        told.iter().for_each(warn);
-        let lines = told.iter().filter_map(|told| match &told.outcome {
-            Outcome::Cosigned(line) => Some(line.clone()),
-            _ => None,
-        });
-        let lines = lines.collect();
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
-        lines
-    }
 }
 
 /// The size of the checkpoint that is published now; by another process of ours it may be a later one.
