@@ -83,7 +83,7 @@ impl TestLog {
 
     fn proof(&self, old: u64, new: u64) -> Vec<[u8; 32]> {
         let (mut edge, mut tiles, mut set) = (Edge::new(), Vec::new(), TileSet::new(new));
-        (0..new).for_each(|n| drop(edge.push(&self.entry(n), &mut tiles)));
+        (0..new).for_each(|n| assert!(edge.push(&self.entry(n), &mut tiles).is_some()));
         tiles.extend(edge.partial());
         for (path, bytes) in tiles {
             if path.kind != TileKind::Entries && tiles_between(0, new).any(|wanted| wanted == path) {
@@ -473,31 +473,45 @@ fn ten_thousand_malformed_requests_are_refused_and_move_nothing() {
     let (mut place, mut random) = (fresh(), SplitMix(seed));
     let mut statuses = std::collections::BTreeMap::<u16, u64>::new();
     for round in 0..10_000 {
-        let request = altered(&good[random.below(4) as usize], &mut random);
+        let request = match random.below(2) {
+            0 => altered(&good[random.below(4) as usize], &mut random),
+            _ => altered_by_the_log(&log, &mut random),
+        };
         if good.contains(&request) {
             continue;
         }
         let answer = place.witness.add_checkpoint(&request);
         *statuses.entry(answer.status).or_default() += 1;
         if answer.status == 200 {
-            // Only lines under the note may differ: whatever strangers add there says nothing.
-            assert!(good.iter().any(|good| same_but_for_signatures(good, &request)), "seed {seed}, round {round}");
+            // Strangers may add lines, and the log may sign what it likes, as long as it goes on from what is held.
+            assert!(goes_on(&request, &log), "seed {seed}, round {round}");
             place = fresh();
         } else {
             assert!((400..500).contains(&answer.status), "seed {seed}, round {round}: {}", answer.status);
         }
     }
-    eprintln!("seed {seed}: {statuses:?}");
-    assert!(statuses.get(&200).copied().unwrap_or(0) < 100, "seed {seed}: hardly one is good: {statuses:?}");
+    assert!(statuses.get(&200).copied().unwrap_or(0) < 1_000, "seed {seed}: few are good: {statuses:?}");
     assert!(statuses.len() >= 4, "seed {seed} reaches few refusals: {statuses:?}");
     assert_eq!(place.held(), 5);
     place.cosigns(&log, 5, 9);
 }
 
-fn same_but_for_signatures(good: &[u8], request: &[u8]) -> bool {
-    let (good, request) = (AddCheckpoint::parse(good).expect("good"), AddCheckpoint::parse(request).expect("200"));
-    let text = |note: &[u8]| Note::parse(note).expect("a note").text().to_owned();
-    (good.old_size, &good.proof, text(good.note)) == (request.old_size, &request.proof, text(request.note))
+/// The same with another text, signed by the log itself: what a log gone wrong may send.
+fn altered_by_the_log(log: &TestLog, random: &mut SplitMix) -> Vec<u8> {
+    let (old, new) = [(5, 9), (0, 9), (5, 5), (5, 300)][random.below(4) as usize];
+    let text = String::from_utf8_lossy(&altered(log.checkpoint(new).to_string().as_bytes(), random)).into_owned();
+    let line = log.key.sign(&text, 0);
+    AddCheckpoint { old_size: old, proof: log.proof(old, new), note: format!("{text}\n{line}\n").as_bytes() }.render()
+}
+
+/// Whether the request goes on from the five entries that are held. (A proof does not tell 9 leaves from 10: the root of a tree
+/// says nothing of its size, so a log that signs another size under a root is not found by its proof. RFC 9162 §2.1.4.2.)
+fn goes_on(request: &[u8], log: &TestLog) -> bool {
+    let request = AddCheckpoint::parse(request).expect("a request");
+    let note = Note::parse(request.note).expect("a note");
+    let (shown, root) = (Checkpoint::parse(note.text()).expect("a checkpoint"), merkle_root(&log.leaves(5)));
+    let proved = ledger::proof::verify_consistency(5, &root, shown.size, &shown.root, &request.proof);
+    note.verify(&[log.key.verifier().clone()]).is_ok() && shown.origin == ORIGIN && request.old_size == 5 && proved
 }
 
 /// A witness that listens on this machine, and what ends it.
@@ -552,7 +566,9 @@ impl Served {
 
     fn end(&mut self) {
         self.stop.take().map(|stop| stop.send(()));
-        self.thread.take().map(|thread| thread.join().expect("no panic"));
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("no panic");
+        }
     }
 }
 
