@@ -425,6 +425,10 @@ fn cause(error: &ureq::Error) -> &'static str {
         ureq::Error::Timeout(_) => "it had not answered in time",
         ureq::Error::HostNotFound => "its name is not known",
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => "its certificate or its TLS is not accepted",
+        // What TLS refuses while a connection is made comes as this kind.
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            "its certificate or its TLS is not accepted"
+        }
         ureq::Error::BodyExceedsLimit(_) => "its answer is too long",
         _ => "no connection to it, or the connection broke",
     }
