@@ -111,7 +111,10 @@ impl StoreSealer {
         }
         let key = key_file(root);
         let signer = key::signer(root, seal.origin())?;
-        Ok(Self { key, ..Self::over(root, seal, signer) })
+        let opened = Self { key, ..Self::over(root, seal, signer) };
+        // Nothing depends on it: what is left half written has no name.
+        opened.publication().sweep().ok();
+        Ok(opened)
     }
 
     /// Whether another key signs by now.

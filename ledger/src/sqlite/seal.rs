@@ -38,6 +38,20 @@ impl SqliteSeal {
         &self.origin
     }
 
+    /// Returns the checkpoint of a size that is kept.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn checkpoint(&self, size: u64) -> Result<Option<String>, Error> {
+        self.with(|connection| {
+            let sql = "SELECT note FROM checkpoints WHERE size = ?";
+            let read = |row: &rusqlite::Row<'_>| Ok(text(row.get_ref(0)?));
+            let found = cached(connection, sql)?.query_row([signed(size)?], read).optional().map_err(classify)?;
+            let note = found.map(|note| note.and_then(|note| String::from_utf8(note).ok()));
+            note.map(|note| note.ok_or_else(|| damaged("a checkpoint that is kept is ill-formed"))).transpose()
+        })
+    }
+
     /// Returns the newest checkpoint that is kept: size and note.
     ///
     /// # Errors
