@@ -4,12 +4,14 @@
 
 mod report;
 mod rows;
+mod screen;
 mod tree;
 
 use std::collections::HashMap;
 
 pub use report::{Code, FINDINGS_MAX, Finding, FirstBad, Report};
 pub use rows::{Cell, EntryRow, HeadRow, TagRow};
+pub use screen::{Beside, Doubt, Screening, StoredEntry, Sum};
 
 use crate::{
     BODY_BYTES_MAX, Body, HEADER_BYTES_MAX, Header, IndexHash, LeafHash, Nonce, Origin, StreamKey, TAGS_MAX, Tag,

@@ -16,6 +16,11 @@ impl HeadFacts {
         let frontier = if let super::Cell::Blob(bytes) = row.frontier { bytes.to_vec() } else { return None };
         Some(Self { size: row.size.unsigned()?, root: RootHash(row.root.array()?), frontier })
     }
+
+    /// Whether the row is the head of this tree.
+    pub(super) fn is_of(&self, tree: &Frontier) -> bool {
+        self.size == tree.size() && self.root == tree.root() && self.frontier == tree.to_bytes()
+    }
 }
 
 /// Two trees, for a changed row may have kept either its header or its leaf column: they differ from the first such row on.
