@@ -110,6 +110,9 @@ pub struct Report {
     pub findings_count: u64,
     /// The lowest index at which something is wrong; none if nothing was found.
     pub first_bad: Option<FirstBad>,
+    /// How far the log was read when each of the findings was made, and now: the order of what several readings find.
+    pub(super) found_at: Vec<u64>,
+    pub(super) reached: u64,
 }
 
 impl Report {
@@ -127,26 +130,55 @@ impl Report {
             findings: Vec::new(),
             findings_count: 0,
             first_bad: None,
+            found_at: Vec::new(),
+            reached: 0,
         }
     }
 
-    pub(super) fn add(&mut self, finding: Finding) {
+    /// Adds what was found by other means in the same log.
+    pub fn add(&mut self, finding: Finding) {
+        self.note(finding);
+    }
+
+    /// Adds what a further reading of the same log found in the streams that it followed.
+    pub fn join(&mut self, further: Self) {
+        let streams = self.streams + further.streams;
+        let mut all: Vec<(u64, Finding)> = self.found_at.drain(..).zip(self.findings.drain(..)).collect();
+        all.extend(further.found_at.into_iter().zip(further.findings));
+        // Stable: what one reading found at one place stays in its order.
+        all.sort_by_key(|(at, _)| *at);
+        let count = self.findings_count + further.findings_count;
+        for (at, finding) in all {
+            self.reached = at;
+            self.note(finding);
+        }
+        (self.findings_count, self.streams) = (count, streams);
+        if let Some(bad) = further.first_bad {
+            self.place(bad);
+        }
+    }
+
+    fn note(&mut self, finding: Finding) {
         self.findings_count += 1;
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(finding);
+            self.found_at.push(self.reached);
         }
-        // The earliest place counts, and of two claims about one place the sharper one.
-        let place = |bad: FirstBad| match bad {
+        self.place(match (finding.leaf_index, finding.at_or_after) {
+            (Some(index), false) => FirstBad::At(index),
+            (Some(index), true) => FirstBad::AtOrAfter(index),
+            (None, _) => FirstBad::NoEntry,
+        });
+    }
+
+    /// The earliest place counts, and of two claims about one place the sharper one.
+    fn place(&mut self, bad: FirstBad) {
+        let order = |bad: FirstBad| match bad {
             FirstBad::At(index) => (index, 0),
             FirstBad::AtOrAfter(index) => (index, 1),
             FirstBad::NoEntry => (u64::MAX, 2),
         };
-        let bad = match (finding.leaf_index, finding.at_or_after) {
-            (Some(index), false) => FirstBad::At(index),
-            (Some(index), true) => FirstBad::AtOrAfter(index),
-            (None, _) => FirstBad::NoEntry,
-        };
-        if self.first_bad.is_none_or(|known| place(bad) < place(known)) {
+        if self.first_bad.is_none_or(|known| order(bad) < order(known)) {
             self.first_bad = Some(bad);
         }
     }

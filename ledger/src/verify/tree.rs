@@ -70,6 +70,11 @@ impl Tree {
         [self.by_header.clone(), self.by_column.clone().unwrap_or_else(|| self.by_header.clone())]
     }
 
+    /// The tree over the headers; none if indices are missing.
+    pub(super) fn by_header(&self) -> Option<&Frontier> {
+        (!self.stopped).then_some(&self.by_header)
+    }
+
     pub(super) fn root(&self) -> Option<RootHash> {
         (!self.stopped).then(|| self.by_header.root())
     }
