@@ -313,20 +313,15 @@ fn split_lines(text: &str) -> Option<[&str; LINES]> {
 
 /// A UUID in its one spelling here: lower case, with hyphens.
 fn parse_uuid(text: &str) -> Option<Uuid> {
+    let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
     let mut digits = [0; 32];
     let mut at = 0;
-    for (place, &byte) in text.as_bytes().iter().enumerate() {
-        match (matches!(place, 8 | 13 | 18 | 23), byte) {
-            (true, b'-') => {}
-            (true, _) => return None,
-            (false, digit) => {
-                *digits.get_mut(at)? = digit;
-                at += 1;
-            }
-        }
+    for (from, to) in [(0, 8), (9, 13), (14, 18), (19, 23), (24, 36)] {
+        digits[at..at + to - from].copy_from_slice(&text[from..to]);
+        at += to - from;
     }
-    // Digits that are missing are zero bytes, which are no digits.
-    (text.len() == 36).then(|| parse_hex::<16>(&digits).map(Uuid::from_bytes))?
+    let hyphens = [8, 13, 18, 23].iter().all(|&at| text[at] == b'-');
+    if hyphens { parse_hex(&digits).map(Uuid::from_bytes) } else { None }
 }
 
 fn is_step(text: &str) -> bool {
