@@ -57,6 +57,19 @@ codes! {
     TreeDiffers = "tree_differs": "The entries fit each other and do not hash to the head: at or after this index one was changed, moved or replaced.",
     OriginUnknown = "origin_unknown": "The store does not name its origin.",
     Schema = "schema": "The store's tables are not the ones that were made.",
+    CheckpointForm = "checkpoint_form": "What stands in the place of a checkpoint is no signed note of a checkpoint.",
+    CheckpointOrigin = "checkpoint_origin": "The checkpoint is of another log.",
+    CheckpointSignature = "checkpoint_signature": "The checkpoint is not signed by a key that is trusted, or its signature does not verify.",
+    CheckpointQuorum = "checkpoint_quorum": "Fewer of the witnesses than asked for have signed the checkpoint.",
+    CheckpointRoot = "checkpoint_root": "The log does not hash to what the checkpoint says of that size: entries below it were changed.",
+    CheckpointBeyond = "checkpoint_beyond": "The checkpoint counts more entries than the log has: the log was cut, or an older state put back.",
+    CheckpointOlder = "checkpoint_older": "The published checkpoint is older than several that the store keeps: an older one was put back.",
+    CheckpointMissing = "checkpoint_missing": "Checkpoints were published, and the newest is not there.",
+    SealRow = "seal_row": "The row that says how much is sealed is missing, ill-formed, or contradicts the log or a checkpoint.",
+    TileDiffers = "tile_differs": "A published tile does not hold the hashes of the entries.",
+    TileMissing = "tile_missing": "A tile or an entry bundle of the published log is not there.",
+    TileExtra = "tile_extra": "A file lies among the tiles that is none of the log's.",
+    BundleDiffers = "bundle_differs": "A published entry bundle does not hold the headers of the entries.",
     StorePages = "store_pages": "The store's file is damaged: a row, an index or a page cannot be read as it was written.",
 }
 
@@ -138,6 +151,16 @@ impl Report {
     /// Adds what was found by other means in the same log.
     pub fn add(&mut self, finding: Finding) {
         self.note(finding);
+    }
+
+    /// Makes exact what was said to lie at an index or after it: everything before `index` is as it was published.
+    pub fn pin(&mut self, index: u64) {
+        if let Some(FirstBad::AtOrAfter(from)) = self.first_bad
+            && from <= index
+        {
+            self.first_bad = Some(FirstBad::At(index));
+        }
+        self.proved_below = self.proved_below.max(index);
     }
 
     /// Adds what a further reading of the same log found in the streams that it followed.

@@ -3,12 +3,14 @@
 
 mod exact;
 mod screen;
+mod sealed;
 
 use std::path::Path;
 
 use super::connect::{self, Snapshot, classify};
 use crate::verify::Report;
 use crate::{Error, Frontier, Header};
+pub use sealed::{KeptCheckpoint, SealRow, kept_checkpoints, seal_facts};
 
 /// How much of each entry is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
