@@ -69,6 +69,7 @@ codes! {
     TileDiffers = "tile_differs": "A published tile does not hold the hashes of the entries.",
     TileMissing = "tile_missing": "A tile or an entry bundle of the published log is not there.",
     TileExtra = "tile_extra": "A file lies among the tiles that is none of the log's.",
+    BundleMissing = "bundle_missing": "An entry bundle is not there, so that the published log ends before its checkpoint does.",
     BundleDiffers = "bundle_differs": "A published entry bundle does not hold the headers of the entries.",
     StorePages = "store_pages": "The store's file is damaged: a row, an index or a page cannot be read as it was written.",
 }

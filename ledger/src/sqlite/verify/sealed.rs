@@ -13,7 +13,7 @@ use crate::{Error, RootHash};
 pub enum SealRow {
     /// The store is from before there was sealing.
     None,
-    /// The row is missing, doubled, or holds other types than were written.
+    /// The row is missing, doubled, or holds other types than were written; or a checkpoint is kept of a size below 0.
     Bad,
     /// Size and root.
     Sealed(u64, RootHash),
@@ -33,6 +33,8 @@ pub fn seal_facts(path: impl AsRef<Path>) -> Result<(SealRow, Option<u64>), Erro
         let sealed = row.ok().and_then(|(size, root)| {
             Some(SealRow::Sealed(u64::try_from(size).ok()?, RootHash::from_slice(&root)?))
         });
+        let negative = connection.query_row("SELECT count(*) FROM checkpoints WHERE size < 0", [], |row| row.get(0));
+        let sealed = sealed.filter(|_| negative == Ok(0_i64));
         let newest = connection.query_row("SELECT max(size) FROM checkpoints", [], |row| row.get::<_, Option<i64>>(0));
         let newest = newest.map_err(classify)?.and_then(|size| u64::try_from(size).ok());
         Ok((sealed.unwrap_or(SealRow::Bad), newest))
