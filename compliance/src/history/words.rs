@@ -1,8 +1,8 @@
 //! What an event says, in a few words for people.
 
 use domain::events::{
-    AccessPurpose, ChangedSetting, Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested, InstanceValidated, Intake,
-    ReplayCause, ReportScope, ReviewVerdict, StudyCompleted, VerificationOutcome,
+    AccessPurpose, ChangedSetting, Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested,
+    InstanceValidated, Intake, ReplayCause, ReportScope, ReviewVerdict, StudyCompleted, VerificationOutcome,
 };
 
 /// Returns what happened.

@@ -6,10 +6,10 @@ use serde_json::value::RawValue;
 
 use super::ReadError;
 use super::kinds::{
-    BackupMade, ConfigChanged, HistoryQueried, InstanceDeidentified, InstanceDelivered, InstanceIngested, InstanceQuarantined,
-    InstanceValidated, LedgerHeartbeat, LedgerRecovered, LedgerVerified, ObjectAccessed, ObjectReceived,
-    ProcessingFailed, ReplayCompleted, ReplayRequested, ReportExported, ReviewDecided, SourceForgotten, StudyCompleted,
-    StudyReopened,
+    BackupMade, ConfigChanged, HistoryQueried, InstanceDeidentified, InstanceDelivered, InstanceIngested,
+    InstanceQuarantined, InstanceValidated, LedgerHeartbeat, LedgerRecovered, LedgerVerified, ObjectAccessed,
+    ObjectReceived, ProcessingFailed, ReplayCompleted, ReplayRequested, ReportExported, ReviewDecided, SourceForgotten,
+    StudyCompleted, StudyReopened,
 };
 use super::words::Tag;
 

@@ -189,7 +189,11 @@ pub async fn mend_store(root: &Path) -> Result<Vec<(Origin, Mended)>> {
         let Some((_, text)) = newest else { continue };
         let kept = Note::parse(text.as_bytes()).ok().and_then(|note| Checkpoint::parse(note.text()).ok());
         let Some(checkpoint) = kept.filter(|kept| kept.origin == seal.origin().as_str()) else {
-            return Err(Error::damaged("tiles_damaged", "mend tiles: the newest checkpoint that is kept is none", None));
+            return Err(Error::damaged(
+                "tiles_damaged",
+                "mend tiles: the newest checkpoint that is kept is none",
+                None,
+            ));
         };
         let (origin, seal) = (seal.origin().clone(), Arc::new(seal));
         let published = FolderPublished::new(folder_of(root, &origin), Arc::clone(&seal), RealDisk);

@@ -111,16 +111,27 @@ impl<H: SealHead, U: Unsealed, P: Published, S: Signer> Sealer<H, U, P, S> {
         // The checkpoint first: it is never beyond the head, so one that was read before is not beyond one that is read after.
         let seen = self.published.checkpoint().await?;
         let sealed = self.head.load().await?;
-        let Some(seen) = self.settle(&sealed, seen).await? else { return Ok(Turn::Lost) };
+        match self.work(&sealed, seen).await {
+            // While others went on, tiles and bundles of the head that was loaded may have gone; what is wrong with the present
+            // one, the next turn finds.
+            Err(error) if !error.is_transient() && self.head.load().await?.head.size > sealed.head.size => {
+                Ok(Turn::Lost)
+            }
+            done => done,
+        }
+    }
+
+    async fn work(&self, sealed: &Sealed, seen: Option<Vec<u8>>) -> Result<Turn, SealError> {
+        let Some(seen) = self.settle(sealed, seen).await? else { return Ok(Turn::Lost) };
         let batch = self.unsealed.next(&sealed.head, self.entries_max).await?;
         if batch.headers.is_empty() {
             return match batch.end {
                 Some(end) if end.root != sealed.head.root => Err(SealError::Forked { size: sealed.head.size }),
-                _ => Ok(Turn::Idle(sealed.head)),
+                _ => Ok(Turn::Idle(sealed.head.clone())),
             };
         }
-        let Some((bundle, next)) = self.stage(&sealed, &batch).await? else { return Ok(Turn::Lost) };
-        match self.head.swap(&sealed, &next).await? {
+        let (bundle, next) = self.stage(sealed, &batch).await?;
+        match self.head.swap(sealed, &next).await? {
             Swapped::Done => {}
             Swapped::Lost => return Ok(Turn::Lost),
         }
@@ -199,27 +210,20 @@ impl<H: SealHead, U: Unsealed, P: Published, S: Signer> Sealer<H, U, P, S> {
         Ok(if note.verify(key).is_ok() { Standing::Current } else { Standing::Unsigned })
     }
 
-    /// Makes the bundle of a batch and stages it; `None` if the head moved on while its tiles were read.
-    async fn stage(&self, sealed: &Sealed, batch: &Batch) -> Result<Option<(Bundle, Sealed)>, SealError> {
+    /// Makes the bundle of a batch and stages it. The tiles that it goes on from are read, whoever wrote them.
+    async fn stage(&self, sealed: &Sealed, batch: &Batch) -> Result<(Bundle, Sealed), SealError> {
         let mut tiles = BTreeMap::new();
         for path in edge_of(sealed.head.size) {
             if let Some(bytes) = self.published.tile(&path).await? {
                 tiles.insert(path, bytes);
             }
         }
-        let grown = match Edge::read(sealed.head.size, &tiles) {
-            Some(edge) => Bundle::grow(&self.origin, &sealed.head, edge, batch),
-            None => Err(SealError::Damaged { what: "a tile at the edge is missing or has another form" }),
-        };
-        let (bundle, head) = match grown {
-            Ok(grown) => grown,
-            // Partial tiles go once another sealer filled them.
-            Err(SealError::Damaged { .. }) if self.head.load().await? != *sealed => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let edge = Edge::read(sealed.head.size, &tiles);
+        let edge = edge.ok_or(SealError::Damaged { what: "a tile at the edge is missing or has another form" })?;
+        let (bundle, head) = Bundle::grow(&self.origin, &sealed.head, edge, batch)?;
         let (name, bytes) = bundle.encode();
         self.published.stage(&name, &bytes).await?;
-        Ok(Some((bundle, Sealed { head, staged: Some(name) })))
+        Ok((bundle, Sealed { head, staged: Some(name) }))
     }
 
     /// Applies the bundle that the head names, signs the head and publishes it in the place of what was seen. Returns the bytes

@@ -4,6 +4,8 @@
 //! nothing. Any number of sealers may run, and each may stop anywhere: what a turn leaves undone, the next turn does.
 
 mod bundle;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod cosign;
 mod error;
 #[cfg(feature = "faulty")]
@@ -12,6 +14,8 @@ mod machine;
 mod memory;
 mod mend;
 mod ports;
+#[cfg(test)]
+mod sim;
 
 pub use bundle::{Bundle, BundleName};
 pub use cosign::{Cosigners, NoCosigners, consistency_proof};

@@ -87,7 +87,8 @@ impl SqliteSeal {
             if both.len() > NOTE_BYTES_MAX {
                 return Err(damaged("a checkpoint is too long").into());
             }
-            let sql = "INSERT INTO checkpoints(size, note) VALUES (?, ?) ON CONFLICT DO UPDATE SET note = excluded.note";
+            let sql =
+                "INSERT INTO checkpoints(size, note) VALUES (?, ?) ON CONFLICT DO UPDATE SET note = excluded.note";
             cached(transaction, sql)?.execute(params![at, both]).map_err(classify)?;
             Ok(())
         })
