@@ -1,6 +1,7 @@
 //! `medimg verify`: is the ledger what was written, and is its order one that the pipeline can have walked? Reads only.
 
 use handlers::audit::{self, Audit};
+use handlers::objects_audit::{self, Claims};
 use ledger::verify::FirstBad;
 use serde_json::{Value, json};
 
@@ -8,6 +9,7 @@ use super::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::ui::colour::{Style, Tone};
+use crate::ui::objects;
 
 /// Verify the ledger: every byte of every entry, every link, and the order of the steps
 #[derive(Debug, clap::Args)]
@@ -15,20 +17,41 @@ use crate::ui::colour::{Style, Tone};
     after_help = "Writes nothing, and needs no key. What it finds is change, insertion, deletion and reordering below \
     the head that the store holds; a store that was rewritten as a whole is found by comparing with an export kept elsewhere."
 )]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Read every stored object again, too: is it what its entry says, and is there an entry for all that lies there?
+    #[arg(long)]
+    objects: bool,
+}
 
-pub(super) fn run(_: &Args, context: &mut Context) -> Result<Exit, Error> {
+pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     context.config(&[])?;
-    let audit = audit::audit(&context.store)?;
+    let mut claims = args.objects.then(|| Claims::new(&context.store)).transpose()?;
+    let audit = audit::audit_with(&context.store, &mut |index, header, events| {
+        if let Some(claims) = &mut claims {
+            claims.entry(index, header, events);
+        }
+    })?;
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let hold =
+        |claims| objects_audit::audit(claims, &context.store, workers, &mut objects::watch(context.quiet));
+    let held = claims.map(hold).transpose()?;
     if context.output.json {
-        context.output.object(&object(&audit))?;
+        let mut found = object(&audit);
+        if let Some(held) = &held {
+            found["objects"] = objects::object(held);
+        }
+        context.output.object(&found)?;
     } else {
         let style = context.output.style;
         context.output.text(told(&audit, style))?;
+        if let Some(held) = &held {
+            context.output.text(objects::told(held, style))?;
+        }
     }
-    match first_bad(&audit) {
-        None => Ok(Exit::Well),
-        Some(first_bad) => Err(Error::Unsound { first_bad }),
+    match (first_bad(&audit), held.as_ref().and_then(objects::first_bad)) {
+        (None, None) => Ok(Exit::Well),
+        (Some(first_bad), _) => Err(Error::Unsound { first_bad }),
+        (None, Some(first_bad)) => Err(Error::ObjectsUnsound { first_bad }),
     }
 }
 

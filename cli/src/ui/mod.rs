@@ -5,6 +5,7 @@ pub(crate) mod colour;
 pub(crate) mod ending;
 pub(crate) mod item;
 pub(crate) mod live;
+pub(crate) mod objects;
 pub(crate) mod progress;
 pub(crate) mod replay;
 pub(crate) mod table;
