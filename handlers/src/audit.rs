@@ -68,15 +68,7 @@ impl Audit {
 /// # Errors
 /// When the verification did not take place: no store, no access, no ledger, another schema version.
 pub fn audit(root: &Path) -> Result<Audit> {
-    audit_against(root, &Outside::default())
-}
-
-/// As [`audit`], and holds the logs against what the verifier brings along.
-///
-/// # Errors
-/// As [`audit`].
-pub fn audit_against(root: &Path, outside: &Outside) -> Result<Audit> {
-    audited(root, outside, &mut |_, _, _| {})
+    audit_against(root, &Outside::default(), &mut |_, _, _| {})
 }
 
 /// What [`audit_with`] shows of each sound entry: its index, its header, and its events, or why they cannot be read.
@@ -88,10 +80,14 @@ pub type Visit<'a> = dyn FnMut(u64, &Header, std::result::Result<&[Event], &Read
 /// # Errors
 /// As [`audit`].
 pub fn audit_with(root: &Path, visit: &mut Visit<'_>) -> Result<Audit> {
-    audited(root, &Outside::default(), visit)
+    audit_against(root, &Outside::default(), visit)
 }
 
-fn audited(root: &Path, outside: &Outside, visit: &mut Visit<'_>) -> Result<Audit> {
+/// As [`audit_with`], and holds the logs against what the verifier brings along. Of headers only, nothing is shown.
+///
+/// # Errors
+/// As [`audit`].
+pub fn audit_against(root: &Path, outside: &Outside, visit: &mut Visit<'_>) -> Result<Audit> {
     // A ledger whose head cannot be looked at is verified all the same, by itself.
     let present = vec![("ledger.sqlite".to_owned(), root.join("ledger.sqlite"))];
     let logs = segments::paths(root).unwrap_or(present);
