@@ -145,6 +145,12 @@ pub(crate) enum Error {
         /// Where.
         first_bad: String,
     },
+    /// The ledger verifies, and what lies in the store is not what it says.
+    #[error("the objects were held against the ledger: they are not what it says; first bad: {first_bad}")]
+    ObjectsUnsound {
+        /// Where.
+        first_bad: String,
+    },
     /// Another file stands under the name that a report was to have.
     #[error("the report was given its name: another file has it")]
     ReportExists,
@@ -216,6 +222,7 @@ impl Error {
             Self::TagUnknown { .. } => "tag_unknown",
             Self::Object { .. } => "object_refused",
             Self::Unsound { .. } => "ledger_unsound",
+            Self::ObjectsUnsound { .. } => "objects_unsound",
             Self::ReportExists => "report_exists",
             Self::DemoStore => "demo_store",
             Self::Usage { .. } => "usage",
@@ -277,6 +284,11 @@ impl Error {
                 and with an earlier `medimg export`"
                     .to_owned()
             }
+            Self::ObjectsUnsound { .. } => {
+                "keep a copy of the store as it is, restore the last backup beside it (`medimg restore`), and compare the \
+                objects that are named above"
+                    .to_owned()
+            }
             Self::ReportExists => "name a new file, or replace that one with --force; nothing was recorded".to_owned(),
             Self::Passphrase { .. } => {
                 "give 12 characters or more at the prompt, or in the first line of a file of mode 600: --passphrase-file FILE"
@@ -314,7 +326,7 @@ impl Error {
             | Self::TagUnknown { .. }
             | Self::StreamForm => Exit::Usage,
             Self::Object { .. } => Exit::SomeFailed,
-            Self::Entry { .. } | Self::Unsound { .. } => Exit::Integrity,
+            Self::Entry { .. } | Self::Unsound { .. } | Self::ObjectsUnsound { .. } => Exit::Integrity,
             Self::Write { cause, .. } if is_there(cause) => Exit::Usage,
             Self::Write { .. } | Self::Interrupted { .. } | Self::Waiting { .. } | Self::Threads { .. } => {
                 Exit::TryAgain

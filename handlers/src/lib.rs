@@ -19,6 +19,7 @@ pub mod joined;
 pub mod keys;
 pub mod notes;
 pub mod objects;
+pub mod objects_audit;
 pub mod pipeline;
 pub mod ports;
 pub mod pump;
