@@ -19,6 +19,7 @@ pub mod joined;
 pub mod keys;
 pub mod notes;
 pub mod objects;
+pub mod objects_audit;
 pub mod pipeline;
 pub mod ports;
 pub mod prove;
@@ -40,5 +41,6 @@ pub mod surroundings;
 pub mod sweeper;
 pub mod views;
 pub mod watch;
+pub mod witness;
 
 pub use error::{Error, Result};

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::{OpenFlags, params};
 
 use super::connect::{self, Snapshot, classify, damaged};
-use super::read::{blob32, head, unsigned};
+use super::read::{self, blob32, head, unsigned};
 use super::seal;
-use crate::{Error, Frontier, Head, LeafHash, Origin};
+use crate::{Error, Frontier, Head, LeafHash, LogEntry, Origin};
 
 /// Origin and head of one state of a store, read without writing.
 #[derive(Debug)]
@@ -44,6 +44,14 @@ impl Peek {
     /// [`Error::Damaged`] when the leaves are not there.
     pub fn grown(&self, from: &Frontier, size: u64) -> Result<Frontier, Error> {
         settled(&self.path, |snapshot| grow(snapshot, from.clone(), size))
+    }
+
+    /// Returns entries by leaf index, each checked against itself, of the log as it is now: at most [`crate::READ_ENTRIES_MAX`].
+    ///
+    /// # Errors
+    /// As opening; [`Error::Damaged`] when one is not as it was written.
+    pub fn entries(&self, from: u64, limit: usize) -> Result<Vec<LogEntry>, Error> {
+        settled(&self.path, |snapshot| read::entries(&snapshot.connection, &self.origin, from, limit))
     }
 
     /// Returns every value that stands beside the log, by name, without the origin.
