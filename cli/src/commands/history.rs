@@ -13,8 +13,8 @@ use super::{Context, block_on};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::person;
-use crate::ui::sealing;
 use crate::ui::colour::{Style, Tone};
+use crate::ui::sealing;
 use crate::ui::timeline;
 
 mod select;

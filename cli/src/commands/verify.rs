@@ -32,8 +32,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         }
     })?;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let hold =
-        |claims| objects_audit::audit(claims, &context.store, workers, &mut objects::watch(context.quiet));
+    let hold = |claims| objects_audit::audit(claims, &context.store, workers, &mut objects::watch(context.quiet));
     let held = claims.map(hold).transpose()?;
     if context.output.json {
         let mut found = object(&audit);

@@ -157,6 +157,9 @@ mod tests {
             Finding { code, leaf_index: Some(leaf_index), log, at_or_after: false, meaning }
         };
         // One of a log before a recovery marks nothing here.
-        assert_eq!(chain.finish(&[of(1, Some("ledger.0.sqlite")), of(3, None)]).iter().position(|block| block.bad), Some(3));
+        assert_eq!(
+            chain.finish(&[of(1, Some("ledger.0.sqlite")), of(3, None)]).iter().position(|block| block.bad),
+            Some(3)
+        );
     }
 }

@@ -95,10 +95,7 @@ mod tests {
         let origin = Origin::new("medimg", "test", [0; 16]).expect("an origin");
         let checkpoint = Checkpoint::new(&origin, size, merkle_root(&[LeafHash([7; 32])]));
         let key = |name: &str, kind, seed| NoteKey::from_seed(name, kind, &[seed; 32]).expect("a key");
-        let (ours, witness) = (
-            key(origin.as_str(), KeyKind::Ed25519, 1),
-            key(WITNESS, KeyKind::Cosignature, 2),
-        );
+        let (ours, witness) = (key(origin.as_str(), KeyKind::Ed25519, 1), key(WITNESS, KeyKind::Cosignature, 2));
         let text = checkpoint.to_string();
         let lines = vec![ours.sign(&text, 0), witness.sign(&text, 9)];
         let note = Note::new(text, lines).expect("a note").to_string();

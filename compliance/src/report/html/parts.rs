@@ -438,7 +438,10 @@ pub(super) fn glossary(_: &Report) -> Markup {
         ("Stream", "The entries of one object, or of what one person did in one run; named by a keyed hash."),
         ("Root", "The Merkle tree hash over all entries: any change of any entry changes it."),
         ("Seal", "Size and root together: they pin the log that this report is of."),
-        ("Checkpoint", "A seal that the log has signed; a cosignature says that a witness saw it go on from the one before."),
+        (
+            "Checkpoint",
+            "A seal that the log has signed; a cosignature says that a witness saw it go on from the one before.",
+        ),
         (
             "Keyed hash",
             "HMAC-SHA256 under a key of the site: equal values have equal hashes, and without the key nobody finds the value.",
