@@ -112,6 +112,8 @@ static TABLE: &[Advice] = &[
     advice("seal_unavailable", Exit::TryAgain, "run `medimg checkpoint`; the next command that records something seals too"),
     advice("tiles_damaged", Exit::Integrity, "find out what changed the store's log/; `medimg checkpoint --mend` makes tiles anew from the ledger, held against the signed checkpoint"),
     advice("signer_failed", Exit::Integrity, OURS),
+    advice("log_missing", Exit::Usage, "name the folder that holds `checkpoint` and `tile`: log/<n> of a store, or a copy of it"),
+    advice("log_damaged", Exit::Integrity, "get another copy of the published log, and find out who changed this one"),
     advice("vkeys_damaged", Exit::Integrity, "restore log/vkeys from a backup, or move it away if keys/signing is the store's own: `medimg checkpoint --vkey` prints its line"),
     advice("restore_occupied", Exit::Usage, "name a folder that is empty or not there with --store"),
     advice("keys_file_exists", Exit::Usage, "name a new file; the keys do not change, so one file opens every backup of the store"),

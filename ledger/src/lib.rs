@@ -39,7 +39,10 @@ pub use header::{Actor, EventTypes, HEADER_BYTES_MAX, Header, HeaderError, Index
 pub use memory::MemoryLedger;
 pub use merkle::{Frontier, Head, merkle_root};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{Ended, Export, Open, Peek, SqliteLedger, SqliteSeal, copy_store, end_log, verify_store};
+pub use sqlite::{
+    Depth, Ended, Export, KeptCheckpoint, Open, Peek, SealRow, SqliteLedger, SqliteSeal, Watcher, copy_store, end_log,
+    kept_checkpoints, seal_facts, verify_store, verify_store_with,
+};
 pub use tags::{Tag, TagKind, Tagged};
 pub use time::UtcMillis;
 pub use traits::{Appended, Ledger, Link, Log, READ_ENTRIES_MAX, STREAM_ENTRIES_MAX};

@@ -29,7 +29,9 @@ pub use export::Export;
 pub use past::{Ended, end_log};
 pub use peek::{Peek, copy_store};
 pub use seal::SqliteSeal;
-pub use verify::verify_store;
+pub use verify::{
+    Depth, KeptCheckpoint, SealRow, Watcher, kept_checkpoints, seal_facts, verify_store, verify_store_with,
+};
 
 /// How a store is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
