@@ -165,17 +165,17 @@ fn whatever_lies_among_the_objects_and_is_none_is_found_and_its_name_is_not_told
     let root = store.0.store().join("processed");
     let object = &store.objects()[0];
     let series = object.parent().expect("a series");
-    let foreign: [(&str, &dyn Fn(&Path)); 4] = [
-        ("object_foreign", &|path| fs::write(path, b"report").expect("written")),
-        ("object_foreign", &|path| fs::create_dir(path).expect("made")),
-        ("object_foreign", &|path| symlink("/", path).expect("linked")),
-        ("object_foreign", &|path| pipe(path)),
+    let foreign: [&dyn Fn(&Path); 4] = [
+        &|path| fs::write(path, b"report").expect("written"),
+        &|path| fs::create_dir(path).expect("made"),
+        &|path| symlink("/", path).expect("linked"),
+        &pipe,
     ];
     for folder in [root.as_path(), series.parent().expect("a study"), series] {
-        for (code, make) in foreign {
+        for make in foreign {
             let at = folder.join("Doe^Jane.dcm");
             make(&at);
-            store.finds(&[(code, None)]);
+            store.finds(&[("object_foreign", None)]);
             let told = store.run(&["verify", "--objects"]);
             assert!(!told.stdout.contains("Doe") && !told.stderr.contains("Doe"), "{}", told.stdout);
             if at.is_dir() && !at.is_symlink() { fs::remove_dir(&at) } else { fs::remove_file(&at) }.expect("removed");

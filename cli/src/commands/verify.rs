@@ -55,6 +55,9 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     context.config(&[])?;
     let outside = outside(args)?;
     let alone = args.log.clone().or_else(|| published_alone(&context.store));
+    if alone.is_some() && args.objects {
+        return Err(usage("--objects needs the ledger, and here lies a published log alone".to_owned()));
+    }
     let mut claims = None;
     let audit = match &alone {
         Some(folder) => audit::audit_published(folder, &outside)?,
@@ -143,7 +146,9 @@ fn keys(given: &[String], kind: KeyKind, flag: &str) -> Result<Vec<VerifierKey>,
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let key = VerifierKey::parse(line).map_err(|cause| refused(cause.to_string()))?;
             if key.kind() != kind {
-                return Err(refused("the key is of another kind: those of a log have type 1, those of witnesses 4".to_owned()));
+                return Err(refused(
+                    "the key is of another kind: those of a log have type 1, those of witnesses 4".to_owned(),
+                ));
             }
             keys.push(key);
         }

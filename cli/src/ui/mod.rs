@@ -8,7 +8,7 @@ pub(crate) mod live;
 pub(crate) mod objects;
 pub(crate) mod progress;
 pub(crate) mod replay;
-pub(crate) mod sealing;
 pub(crate) mod sealed;
+pub(crate) mod sealing;
 pub(crate) mod table;
 pub(crate) mod timeline;
