@@ -125,7 +125,8 @@ impl Watch {
         }
         if plan.published.is_none() && newest.is_some() && !plan.has_checkpoint() {
             // A sealer that stopped between keeping its first checkpoint and publishing it leaves exactly one.
-            let kept = kept_checkpoints(store, 0, u64::MAX, 2).map_err(|error| ledger_error("read checkpoints", error))?;
+            let kept =
+                kept_checkpoints(store, 0, u64::MAX, 2).map_err(|error| ledger_error("read checkpoints", error))?;
             if kept.len() > 1 {
                 plan.findings.push(whole(Code::CheckpointMissing, "the published checkpoint"));
             }
@@ -209,12 +210,14 @@ impl Watch {
         let readable = report.root.is_some();
         let rest = claims.iter().skip(self.seen.next_claim);
         for claim in rest.filter(|_| readable) {
-            let finding = Finding { code: Code::CheckpointBeyond, leaf_index: Some(report.entries), at_or_after: false };
+            let finding =
+                Finding { code: Code::CheckpointBeyond, leaf_index: Some(report.entries), at_or_after: false };
             found.push((finding, claim.what.clone()));
             self.seen.given_bad.extend(claim.given);
         }
         if readable && let Some(newest) = sealed.kept_newest.filter(|newest| *newest > self.seen.size) {
-            let finding = Finding { code: Code::CheckpointBeyond, leaf_index: Some(report.entries), at_or_after: false };
+            let finding =
+                Finding { code: Code::CheckpointBeyond, leaf_index: Some(report.entries), at_or_after: false };
             found.push((finding, format!("the kept checkpoint of size {newest}")));
         }
         if published.is_some() && self.seen.kept_newer > UNPUBLISHED_MAX {

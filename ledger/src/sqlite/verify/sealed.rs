@@ -30,9 +30,9 @@ pub fn seal_facts(path: impl AsRef<Path>) -> Result<(SealRow, Option<u64>), Erro
     read(path.as_ref(), |connection| {
         let sql = "SELECT size, root FROM seal WHERE octet_length(root) = 32 AND (SELECT count(*) FROM seal) = 1";
         let row = connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)));
-        let sealed = row.ok().and_then(|(size, root)| {
-            Some(SealRow::Sealed(u64::try_from(size).ok()?, RootHash::from_slice(&root)?))
-        });
+        let sealed = row
+            .ok()
+            .and_then(|(size, root)| Some(SealRow::Sealed(u64::try_from(size).ok()?, RootHash::from_slice(&root)?)));
         let negative = connection.query_row("SELECT count(*) FROM checkpoints WHERE size < 0", [], |row| row.get(0));
         let sealed = sealed.filter(|_| negative == Ok(0_i64));
         let newest = connection.query_row("SELECT max(size) FROM checkpoints", [], |row| row.get::<_, Option<i64>>(0));
@@ -65,10 +65,7 @@ pub fn kept_checkpoints(path: impl AsRef<Path>, from: u64, to: u64, limit: u32) 
 }
 
 /// Reads one state; once more, with locks, if someone wrote while it was read without. None in a store without these tables.
-fn read<T>(
-    path: &Path,
-    read: impl Fn(&rusqlite::Connection) -> Result<T, Error>,
-) -> Result<Option<T>, Error> {
+fn read<T>(path: &Path, read: impl Fn(&rusqlite::Connection) -> Result<T, Error>) -> Result<Option<T>, Error> {
     let of = |snapshot: &Snapshot| {
         snapshot.connection.execute_batch("BEGIN").map_err(classify)?;
         connect::identify(&snapshot.connection)?;
