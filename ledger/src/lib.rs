@@ -5,6 +5,7 @@
 //! every store must pass.
 
 mod body;
+mod checkpoint;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod decision;
@@ -16,14 +17,18 @@ mod hash;
 mod header;
 mod memory;
 mod merkle;
+pub mod note;
+pub mod proof;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod tags;
+pub mod tiles;
 mod time;
 mod traits;
 pub mod verify;
 
 pub use body::{BODY_BYTES_MAX, Body, BodyError, EVENTS_MAX, TAGS_MAX};
+pub use checkpoint::{Checkpoint, CheckpointError};
 pub use decision::{Decision, Prepared};
 pub use entry::{Entry, LogEntry, Receipt, Stream, Tip};
 pub use error::{Error, InvalidDecision};

@@ -1,5 +1,4 @@
 //! The RFC 6962 tree over the leaf hashes: its root, and the frontier from which a log goes on without reading its past.
-//! Inclusion and consistency proofs will stand beside [`merkle_root`]; they need the leaves (tiles), not the frontier.
 
 use crate::hash::{empty_root, node_hash};
 use crate::{LeafHash, RootHash};
@@ -89,13 +88,19 @@ impl Frontier {
 
 /// Returns the RFC 6962 root of the leaves, by its definition (§2.1): the split is the largest power of two below the count.
 pub fn merkle_root(leaves: &[LeafHash]) -> RootHash {
-    fn hash(leaves: &[LeafHash]) -> [u8; 32] {
-        if let [leaf] = leaves {
-            return leaf.0;
-        }
+    let nodes: Vec<_> = leaves.iter().map(|leaf| leaf.0).collect();
+    nodes_root(&nodes).map_or_else(empty_root, RootHash)
+}
+
+/// Returns what neighbouring subtrees of one height hash to; the last of them may be smaller. `None` of none.
+pub(crate) fn nodes_root(nodes: &[[u8; 32]]) -> Option<[u8; 32]> {
+    match nodes {
+        [] => None,
+        [node] => Some(*node),
         // Depth is the logarithm of the count, at most 64.
-        let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
-        node_hash(&hash(left), &hash(right))
+        nodes => {
+            let (left, right) = nodes.split_at(nodes.len().next_power_of_two() / 2);
+            Some(node_hash(&nodes_root(left)?, &nodes_root(right)?))
+        }
     }
-    if leaves.is_empty() { empty_root() } else { RootHash(hash(leaves)) }
 }

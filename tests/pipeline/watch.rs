@@ -24,10 +24,15 @@ struct Watching<'p> {
 
 impl<'p> Watching<'p> {
     fn begin(place: &'p Place, flags: &[&str]) -> Self {
+        Self::begin_with(place, flags, &[])
+    }
+
+    fn begin_with(place: &'p Place, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = place.command("watch", &["--json"]);
         command.args(flags).arg(place.inputs());
         let stream = |name| File::create(place.root().join(name)).expect("a file for what is told");
         command.stdout(stream("told")).stderr(stream("noted")).env("MEDIMG_IN_FLIGHT_MAX", "128");
+        command.envs(variables.iter().copied());
         Self { place, child: command.spawn().expect("the program starts") }
     }
 
@@ -319,5 +324,16 @@ fn pipes_block_nothing_and_one_pass_tells_how_its_objects_ended() {
     let summary = run.lines().last().expect("a summary")["summary"].clone();
     assert_eq!((summary["delivered"].as_u64(), summary["quarantined"].as_u64()), (Some(2), Some(1)));
     once(&place, &[]).ended(0);
+    place.assert_whole();
+}
+
+#[test]
+fn a_study_to_which_nothing_comes_is_complete_while_the_watch_goes_on() {
+    let place = Place::new();
+    place.input("one.dcm", &Object::ct(1, 1).file());
+    let mut watching = Watching::begin_with(&place, &QUICK, &[("MEDIMG_STUDY_IDLE_MS", "1")]);
+    watching.wait_until("the object is delivered", |watching| watching.delivered() == 1);
+    watching.wait_until("the study is complete", |watching| count(watching.place, "study.completed") == 1);
+    assert_eq!(watching.ended(), Some(0));
     place.assert_whole();
 }
