@@ -108,6 +108,11 @@ static TABLE: &[Advice] = &[
     advice("backup_contradicts", Exit::Integrity, "take another backup; this one was put together by another hand"),
     advice("part_missing", Exit::Integrity, "look for the part in another copy of the backup, or take an earlier one"),
     advice("part_altered", Exit::Integrity, "look for the part in another copy of the backup, or take an earlier one"),
+    // Sealing: no entry is lost, and the next command seals.
+    advice("seal_unavailable", Exit::TryAgain, "run `medimg checkpoint`; the next command that records something seals too"),
+    advice("tiles_damaged", Exit::Integrity, "find out what changed the store's log/; `medimg checkpoint --mend` makes tiles anew from the ledger, held against the signed checkpoint"),
+    advice("signer_failed", Exit::Integrity, OURS),
+    advice("vkeys_damaged", Exit::Integrity, "restore log/vkeys from a backup, or move it away if keys/signing is the store's own: `medimg checkpoint --vkey` prints its line"),
     advice("restore_occupied", Exit::Usage, "name a folder that is empty or not there with --store"),
     advice("keys_file_exists", Exit::Usage, "name a new file; the keys do not change, so one file opens every backup of the store"),
     advice("keys_inside_backup", Exit::Usage, "name a file outside the backup, best on another machine"),

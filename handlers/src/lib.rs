@@ -27,6 +27,7 @@ pub mod recover;
 pub mod replay;
 pub mod reporting;
 pub mod runner;
+pub mod sealer;
 pub mod search;
 pub mod segments;
 #[cfg(test)]

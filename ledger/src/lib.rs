@@ -19,6 +19,7 @@ mod memory;
 mod merkle;
 pub mod note;
 pub mod proof;
+pub mod seal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod tags;
@@ -37,7 +38,7 @@ pub use header::{Actor, EventTypes, HEADER_BYTES_MAX, Header, HeaderError, Index
 pub use memory::MemoryLedger;
 pub use merkle::{Frontier, Head, merkle_root};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{Ended, Export, Open, Peek, SqliteLedger, copy_store, end_log, verify_store};
+pub use sqlite::{Ended, Export, Open, Peek, SqliteLedger, SqliteSeal, copy_store, end_log, verify_store};
 pub use tags::{Tag, TagKind, Tagged};
 pub use time::UtcMillis;
 pub use traits::{Appended, Ledger, Link, Log, READ_ENTRIES_MAX, STREAM_ENTRIES_MAX};

@@ -2,6 +2,7 @@
 
 mod backup;
 mod bus;
+mod checkpoint;
 mod completions;
 mod config;
 mod demo;
@@ -44,6 +45,7 @@ pub(crate) enum Verb {
     History(Box<history::Args>),
     Replay(replay::Args),
     Verify(verify::Args),
+    Checkpoint(checkpoint::Args),
     Report(report::Args),
     Views(views::Args),
     Export(export::Args),
@@ -72,6 +74,7 @@ impl Verb {
             Self::History(args) => history::run(args, context),
             Self::Replay(args) => replay::run(args, context),
             Self::Verify(args) => verify::run(args, context),
+            Self::Checkpoint(args) => checkpoint::run(args, context),
             Self::Report(args) => report::run(args, context),
             Self::Views(args) => views::run(args, context),
             Self::Export(args) => export::run(args, context),
@@ -100,6 +103,7 @@ impl Verb {
             | Self::Forget(_)
             | Self::Demo(_)
             | Self::Replay(_)
+            | Self::Checkpoint(_)
             | Self::Views(_) => Use::Works,
             Self::Follow(_)
             | Self::Why(_)
@@ -112,6 +116,36 @@ impl Verb {
             | Self::Doctor(_) => Use::Asks,
             Self::Recover(_) => Use::Makes,
             Self::Restore(_) | Self::Explain(_) | Self::Config(_) | Self::Completions(_) | Self::Man(_) => Use::None,
+        }
+    }
+
+    /// Whether it may have recorded something, which then is sealed. What only reads writes nothing, not even that.
+    pub(crate) const fn may_record(&self) -> bool {
+        match self {
+            Self::Replay(args) => args.records(),
+            Self::Process(_)
+            | Self::Watch(_)
+            | Self::Bus(_)
+            | Self::Forget(_)
+            | Self::Demo(_)
+            | Self::Views(_)
+            | Self::Why(_)
+            | Self::Diff(_)
+            | Self::History(_)
+            | Self::Report(_)
+            | Self::Backup(_)
+            | Self::Recover(_) => true,
+            // The verb itself seals.
+            Self::Checkpoint(_)
+            | Self::Verify(_)
+            | Self::Follow(_)
+            | Self::Export(_)
+            | Self::Doctor(_)
+            | Self::Restore(_)
+            | Self::Explain(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
         }
     }
 

@@ -65,6 +65,11 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Whether it may record something.
+    pub(super) const fn records(&self) -> bool {
+        !self.dry_run
+    }
+
     fn flags(&self) -> Vec<Flag> {
         let workers = self.workers.iter().map(|n| Flag { setting: "workers", flag: "-j", text: n.clone() });
         let pixels = self.accept_pixels.then(|| Flag {

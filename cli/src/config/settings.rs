@@ -33,7 +33,7 @@ pub(crate) struct Setting {
 }
 
 /// All settings.
-pub(crate) static SETTINGS: [Setting; 20] = [
+pub(crate) static SETTINGS: [Setting; 21] = [
     setting("environment", Form::Name, "dev", "name of the environment, part of the ledger's origin"),
     setting("workers", Form::Number(0, 256), "0", "threads that work on objects; 0 is one per processor"),
     setting(
@@ -51,6 +51,12 @@ pub(crate) static SETTINGS: [Setting; 20] = [
         Form::Number(0, 604_800_000),
         "600000",
         "a study is complete when nothing came for so long, in ms",
+    ),
+    setting(
+        "heartbeat.idle_ms",
+        Form::Number(0, 604_800_000),
+        "3600000",
+        "a watch records that the log lives when nothing was recorded for so long, in ms; 0 is never",
     ),
     setting("rules.disabled", Form::Names(rule_names), "", "rules that start nothing"),
     setting("watch.settle_ms", Form::Number(10, 600_000), "2000", "how long a watched file must not change, in ms"),

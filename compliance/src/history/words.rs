@@ -1,8 +1,8 @@
 //! What an event says, in a few words for people.
 
 use domain::events::{
-    AccessPurpose, Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested, InstanceValidated, Intake,
-    ReplayCause, ReportScope, ReviewVerdict, StudyCompleted, VerificationOutcome,
+    AccessPurpose, ChangedSetting, Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested,
+    InstanceValidated, Intake, ReplayCause, ReportScope, ReviewVerdict, StudyCompleted, VerificationOutcome,
 };
 
 /// Returns what happened.
@@ -89,7 +89,7 @@ pub(super) fn told(data: &EventData) -> String {
                 format!("ledger verified: {} entries, {} findings", said.size, said.findings)
             }
         },
-        EventData::LedgerHeartbeat(said) => format!("the log lives: {} entries before this one", said.size),
+        EventData::LedgerHeartbeat(said) => format!("the log lives: its newest checkpoint has {} entries", said.size),
         EventData::LedgerRecovered(said) => format!(
             "recovered: goes on after {} entries of the log before, of which {} were seen",
             said.restored_size, said.held_size
@@ -98,6 +98,12 @@ pub(super) fn told(data: &EventData) -> String {
             "forgotten: {} places, {} copies and {} notes; {} objects without an end",
             said.sources, said.copies, said.notes, said.unfinished
         ),
+        EventData::ConfigChanged(said) => match said.setting {
+            ChangedSetting::SigningKey => format!(
+                "checkpoints are signed by key {:08x} now, before by {:08x}; both signed that over {} entries",
+                said.key_after, said.key_before, said.size
+            ),
+        },
         EventData::BackupMade(said) => {
             let keys = if said.keys_wrapped { "with the keys" } else { "without keys" };
             let missing = if said.missing == 0 { String::new() } else { format!("; {} objects missing", said.missing) };

@@ -11,6 +11,7 @@ mod past;
 mod peek;
 mod queue;
 mod read;
+mod seal;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use committer::Committer;
 pub use export::Export;
 pub use past::{Ended, end_log};
 pub use peek::{Peek, copy_store};
+pub use seal::SqliteSeal;
 pub use verify::verify_store;
 
 /// How a store is opened.

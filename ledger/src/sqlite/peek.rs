@@ -6,6 +6,7 @@ use rusqlite::{OpenFlags, params};
 
 use super::connect::{self, Snapshot, classify, damaged};
 use super::read::{blob32, head, unsigned};
+use super::seal;
 use crate::{Error, Frontier, Head, LeafHash, Origin};
 
 /// Origin and head of one state of a store, read without writing.
@@ -16,6 +17,8 @@ pub struct Peek {
     pub origin: Origin,
     /// Its head as the store states it; `verify_store` proves it.
     pub head: Head,
+    /// How many entries are sealed; none in a store from before there was sealing.
+    pub sealed: Option<u64>,
 }
 
 impl Peek {
@@ -26,11 +29,12 @@ impl Peek {
     /// [`Error::Damaged`] when the head contradicts itself.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let (origin, head) = settled(path, |snapshot| {
-            connect::identify(&snapshot.connection)?;
-            Ok((connect::origin(&snapshot.connection)?, head(&snapshot.connection)?))
+        let (origin, head, sealed) = settled(path, |snapshot| {
+            let version = connect::identify(&snapshot.connection)?;
+            let sealed = if version < 2 { None } else { Some(seal::load(&snapshot.connection)?.head.size) };
+            Ok((connect::origin(&snapshot.connection)?, head(&snapshot.connection)?, sealed))
         })?;
-        Ok(Self { path: path.to_owned(), origin, head })
+        Ok(Self { path: path.to_owned(), origin, head, sealed })
     }
 
     /// Returns the tree of the log at `size` entries, grown from `from`, an earlier tree that is believed: only the leaves

@@ -126,10 +126,10 @@ pub(super) fn blob32(value: ValueRef<'_>) -> Option<[u8; 32]> {
     if let ValueRef::Blob(bytes) = value { bytes.try_into().ok() } else { None }
 }
 
-fn blob(value: ValueRef<'_>) -> Option<Vec<u8>> {
+pub(super) fn blob(value: ValueRef<'_>) -> Option<Vec<u8>> {
     if let ValueRef::Blob(bytes) = value { Some(bytes.to_vec()) } else { None }
 }
 
-fn text(value: ValueRef<'_>) -> Option<Vec<u8>> {
+pub(super) fn text(value: ValueRef<'_>) -> Option<Vec<u8>> {
     if let ValueRef::Text(bytes) = value { Some(bytes.to_vec()) } else { None }
 }
