@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use ledger::{Decision, Ledger, Log, Nonce, Open, Origin, SqliteLedger, StreamKey, Tip, UtcMillis};
+use ledger::{Decision, Ledger, Log, Nonce, Open, Origin, SqliteLedger, Tip, UtcMillis};
 use rusqlite::{Connection, params};
 
 mod bodies;
@@ -40,11 +40,6 @@ fn options() -> Options {
     options
 }
 
-/// The stream of an object: as unrelated to its neighbours as an HMAC.
-fn stream(object: u64) -> StreamKey {
-    StreamKey((u128::from(object).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)).to_be_bytes())
-}
-
 /// Appends five entries an object, 256 objects at a time; returns seconds.
 fn ours(path: &Path, objects: u64, decisions: &Arc<Vec<Decision>>) -> f64 {
     let origin = Origin::new("medimg", "bench", [7; 16]).unwrap();
@@ -62,7 +57,7 @@ fn ours(path: &Path, objects: u64, decisions: &Arc<Vec<Decision>>) -> f64 {
                         if object >= objects {
                             return;
                         }
-                        let mut tip = Tip::empty(stream(object));
+                        let mut tip = Tip::empty(bodies::stream(object));
                         for step in 0..bodies::STEPS.len() {
                             let decision = &decisions[object as usize * bodies::STEPS.len() + step];
                             let at = UtcMillis::from_unix_ms(1_700_000_000_000 + object);
@@ -140,7 +135,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn main() -> ExitCode {
     let options = options();
-    let decisions: Arc<Vec<Decision>> = Arc::new(bodies::decisions(options.objects));
+    let decisions: Arc<Vec<Decision>> = Arc::new(bodies::decisions(0..options.objects));
     let appends = decisions.len() as f64;
     let (mut rates, mut ratios, mut indexed) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..options.rounds {
