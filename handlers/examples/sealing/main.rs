@@ -1,11 +1,14 @@
 //! Sealed logs for judges and for the clock: `sealing log STORE SIZE…` makes a store whose ledger is sealed at each of these
 //! sizes and keeps each signed checkpoint as `STORE/checkpoint.<size>`; `sealing speed …` measures how long an append waits for
 //! the first checkpoint that covers it (see `speed.rs`).
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "an example speaks to the terminal and stops where it fails")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "an example speaks to the terminal and stops where it fails"
+)]
 
 use std::error::Error;
 use std::path::Path;
-use std::process::ExitCode;
 
 use handlers::sealer::{StoreSealer, in_place};
 use handlers::store::{Access, Store};
@@ -20,18 +23,17 @@ mod speed;
 const BATCH: u64 = 200;
 const BEGIN_MS: u64 = 1_790_812_800_000;
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     match args.first().map(String::as_str) {
         Some("log") => {
             let (root, sizes) = args[1..].split_first().ok_or("a folder for the store")?;
             let sizes = sizes.iter().map(|size| size.parse()).collect::<Result<Vec<u64>, _>>()?;
-            runtime.block_on(log(Path::new(root), &sizes))?;
-            Ok(ExitCode::SUCCESS)
+            runtime.block_on(log(Path::new(root), &sizes))
         }
         Some("speed") => runtime.block_on(speed::run(&args[1..])),
-        _ => Err("sealing log STORE SIZE… | sealing speed [--seconds N] [--write FILE] [--strict] [FOLDER]".into()),
+        _ => Err("sealing log STORE SIZE… | sealing speed [--seconds N] [--per-second N] [--json] [FOLDER]".into()),
     }
 }
 

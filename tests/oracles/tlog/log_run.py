@@ -49,6 +49,12 @@ def by_python(script, python, key, held, jobs):
     return [answers[folder] for folder, _ in jobs]
 
 
+def has(python, judge):
+    """Whether the interpreter has what the judge needs; it may have none at all, or lack one of the packages."""
+    module = ORACLES[judge].replace("-", "_")
+    return python is not None and call([python, "-c", f"import {module}"])[0] == 0
+
+
 def main():
     check, store = Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute()
     python = sys.argv[3] if len(sys.argv) > 3 else None
@@ -65,7 +71,7 @@ def main():
         # The drawn bits are for the gate alone: a second for each is too much for tools beside it.
         chosen = [job for job in jobs if not job[0].name.startswith("bit-")]
         verdicts = {}
-        for judge in ("aics", "scales") if python else ():
+        for judge in filter(lambda judge: has(python, judge), ("aics", "scales")):
             verdicts[judge] = pool.submit(by_python, here / f"judge_{judge}.py", python, key, held, chosen)
         verdicts["go"] = pool.submit(by_go, check, key, held, jobs)
         wrong = sum(tell(judge, verdict.result(), copies) for judge, verdict in verdicts.items())
