@@ -4,6 +4,8 @@
 //! nothing. Any number of sealers may run, and each may stop anywhere: what a turn leaves undone, the next turn does.
 
 mod bundle;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod cosign;
 mod error;
 #[cfg(feature = "faulty")]
