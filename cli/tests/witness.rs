@@ -326,7 +326,7 @@ fn a_witness_that_says_nothing_holds_a_checkpoint_up_for_seconds_only_and_nonsen
         for (status, kind, body) in answers {
             let (mut stream, _) = fake.accept().expect("a connection");
             let mut read = [0; 16_384];
-            stream.read(&mut read).expect("a request");
+            assert_ne!(stream.read(&mut read).expect("a request"), 0);
             let location = "location: http://127.0.0.1:9/\r\n";
             let length = body.len();
             let head = format!(
