@@ -4,6 +4,8 @@
 //! Memory: the uploads that have no end at the present entry. An upload that goes on after an end (a replay) is folded anew
 //! from its first entry in a second reading, which holds those uploads only.
 
+#[cfg(test)]
+mod matrix;
 mod published;
 mod sealed;
 mod tiles;
