@@ -68,8 +68,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         }
     };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let hold =
-        |claims| objects_audit::audit(claims, &context.store, workers, &mut objects::watch(context.quiet));
+    let hold = |claims| objects_audit::audit(claims, &context.store, workers, &mut objects::watch(context.quiet));
     let held = claims.map(hold).transpose()?;
     let depth = if outside.headers_only || alone.is_some() { Depth::Headers } else { Depth::Whole };
     if context.output.json {
@@ -144,7 +143,9 @@ fn keys(given: &[String], kind: KeyKind, flag: &str) -> Result<Vec<VerifierKey>,
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let key = VerifierKey::parse(line).map_err(|cause| refused(cause.to_string()))?;
             if key.kind() != kind {
-                return Err(refused("the key is of another kind: those of a log have type 1, those of witnesses 4".to_owned()));
+                return Err(refused(
+                    "the key is of another kind: those of a log have type 1, those of witnesses 4".to_owned(),
+                ));
             }
             keys.push(key);
         }

@@ -31,7 +31,9 @@ fn lines(sealed: &Sealed, entries: u64) -> Vec<String> {
     let mut lines = Vec::new();
     let below = |size: u64| if size == entries { "all of them".to_owned() } else { format!("the first {size}") };
     match sealed.published {
-        None => lines.push("no checkpoint is published that is believed: nothing here shows a rewrite of the whole log".to_owned()),
+        None => lines.push(
+            "no checkpoint is published that is believed: nothing here shows a rewrite of the whole log".to_owned(),
+        ),
         Some(size) => {
             let witnesses = match sealed.witnesses {
                 0 => String::new(),
@@ -69,7 +71,10 @@ fn lines(sealed: &Sealed, entries: u64) -> Vec<String> {
         });
     }
     if !sealed.keys_given {
-        lines.push("keys: those that the store lists, which prove nothing against whoever owns the store; give --vkey".to_owned());
+        lines.push(
+            "keys: those that the store lists, which prove nothing against whoever owns the store; give --vkey"
+                .to_owned(),
+        );
     }
     lines
 }

@@ -97,7 +97,8 @@ impl Tiles {
         let widths = partial_widths(&self.folder.join(format!("{}.p", path.full())));
         let full = self.read(&path.full());
         let needed = tile_in(self.published, path.kind, path.index).map(|tile| tile.width);
-        let there = full.is_some() || needed.is_some_and(|needed| u64::from(needed) < TILE_WIDTH && widths.contains(&needed));
+        let there =
+            full.is_some() || needed.is_some_and(|needed| u64::from(needed) < TILE_WIDTH && widths.contains(&needed));
         if needed.is_some() && !there {
             let needed = TilePath { width: needed.unwrap_or(path.width), ..*path };
             let code = if path.kind == TileKind::Entries { Code::BundleMissing } else { Code::TileMissing };
@@ -140,11 +141,14 @@ impl Tiles {
             return;
         }
         let width = (self.published - ends.start).min(TILE_WIDTH);
-        let widest = stored.iter().filter(|(file, _)| u64::from(file.width) >= width).min_by_key(|(file, _)| file.width);
+        let widest =
+            stored.iter().filter(|(file, _)| u64::from(file.width) >= width).min_by_key(|(file, _)| file.width);
         let theirs = widest.map_or(ours, |(_, bytes)| bytes);
         let (Some(ours), Some(theirs)) = (hashes_of(ours), hashes_of(theirs)) else { return };
         let other = ours.iter().zip(theirs).position(|(ours, theirs)| ours != theirs);
-        if self.stored.is_none() && let Some(other) = other {
+        if self.stored.is_none()
+            && let Some(other) = other
+        {
             self.first_other = Some(ends.start + other as u64);
             self.stored = Some(self.before.clone());
         }
@@ -191,7 +195,8 @@ fn fits(tile: &TilePath, size: u64) -> bool {
 
 /// Whether a name may be told: that of a file of ours has no other characters.
 fn is_plain(name: &str) -> bool {
-    name.len() <= 80 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"/.".contains(&byte))
+    name.len() <= 80
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"/.".contains(&byte))
 }
 
 fn partial_widths(folder: &Path) -> Vec<u16> {

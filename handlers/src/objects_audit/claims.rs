@@ -80,7 +80,8 @@ impl Claims {
     pub fn new(root: &Path) -> Result<Self> {
         // Without a name SQLite makes a file of its own that nobody else can open and that goes with the connection.
         let table = Connection::open("").map_err(scratch)?;
-        let settings = format!("PRAGMA cache_size = -{CACHE_KIB}; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;");
+        let settings =
+            format!("PRAGMA cache_size = -{CACHE_KIB}; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;");
         table.execute_batch(&settings).map_err(scratch)?;
         table.set_prepared_statement_cache_capacity(16);
         table.execute_batch(SCHEMA).and_then(|()| table.execute_batch("BEGIN")).map_err(scratch)?;
@@ -248,7 +249,8 @@ impl Claims {
 
     /// Returns how many files are to be read, if everything is as it was written and nothing was delivered twice.
     pub(super) fn expected(&self) -> Result<u64> {
-        let sql = "SELECT (SELECT count(*) FROM outputs WHERE delivered) + (SELECT count(*) FROM received WHERE copied)";
+        let sql =
+            "SELECT (SELECT count(*) FROM outputs WHERE delivered) + (SELECT count(*) FROM received WHERE copied)";
         self.table.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|n| n.unsigned_abs()).map_err(scratch)
     }
 
@@ -290,7 +292,8 @@ impl Claims {
             self.table.execute_batch("CREATE INDEX outputs_sha256 ON outputs (sha256)").map_err(scratch)?;
             self.by_digest = true;
         }
-        let sql = "SELECT id, key, sha256, size, log, leaf, delivered FROM outputs WHERE sha256 = ? ORDER BY id LIMIT 1";
+        let sql =
+            "SELECT id, key, sha256, size, log, leaf, delivered FROM outputs WHERE sha256 = ? ORDER BY id LIMIT 1";
         let found = self.prepared(sql)?.query_row([sha256], claim).optional().map_err(scratch)?;
         Ok(found.map(|claim| claim.at))
     }

@@ -96,13 +96,19 @@ fn gates(figures: &[Figures]) -> Vec<(String, bool)> {
     let mut gates = Vec::new();
     let mut gate = |name: String, value: f64, limit: f64, least: bool| {
         let holds = if least { value >= limit } else { value <= limit };
-        let (bound, verdict) = (if least { "at least" } else { "at most" }, if holds { "holds" } else { "DOES NOT HOLD" });
+        let (bound, verdict) =
+            (if least { "at least" } else { "at most" }, if holds { "holds" } else { "DOES NOT HOLD" });
         gates.push((format!("gate {name}: {value:.3}, {bound} {limit:.3}: {verdict}"), holds));
     };
     for figures in figures {
         let entries = figures.entries;
         gate(format!("verify by bare SHA-256, {entries} entries"), figures.whole_share(), WHOLE_SHARE_MIN, true);
-        gate(format!("headers only by bare SHA-256, {entries} entries"), figures.headers_share(), HEADERS_SHARE_MIN, true);
+        gate(
+            format!("headers only by bare SHA-256, {entries} entries"),
+            figures.headers_share(),
+            HEADERS_SHARE_MIN,
+            true,
+        );
     }
     if let [least, .., most] = figures {
         for (name, of) in [("verify", Figures::whole as fn(&Figures) -> _), ("headers only", Figures::headers)] {

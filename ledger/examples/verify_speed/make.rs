@@ -12,7 +12,8 @@ const STUDY_OBJECTS: u64 = 100;
 /// Objects whose entries are under way to the ledger at once.
 const BATCH: u64 = 250;
 /// What a receipt of the demo's CT object holds again and again.
-const RECEIPT: &str = "00080018 u r10,00080020 z r12,00080021 x r13,00080022 x r14,00080023 z r15,00080030 z r19,00080031 x r20,";
+const RECEIPT: &str =
+    "00080018 u r10,00080020 z r12,00080021 x r13,00080022 x r14,00080023 z r15,00080030 z r19,00080031 x r20,";
 
 /// Event, step, tags of the study, and what `data` holds beside them; bodies then are as long as those of `medimg demo`.
 const STEPS: [(&str, &str, &[&str], usize); 5] = [
@@ -78,5 +79,11 @@ fn decision(object: u64, step: usize) -> Decision {
         tags.join(",")
     );
     let types = EventTypes::new(&[event]).unwrap();
-    Decision { decision_id: id, types, subject: (step > 0).then_some(study), actor: Actor::system(actor).unwrap(), body }
+    Decision {
+        decision_id: id,
+        types,
+        subject: (step > 0).then_some(study),
+        actor: Actor::system(actor).unwrap(),
+        body,
+    }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use ledger::{Depth, Header, UtcMillis, Watcher};
 use ledger::verify::Report;
+use ledger::{Depth, Header, UtcMillis, Watcher};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -136,7 +136,8 @@ pub(crate) struct Figures {
 
 impl Figures {
     pub(crate) fn of(path: &Path, rounds: usize) -> Self {
-        let rounds: Vec<[Taken; 4]> = (0..rounds.max(1)).map(|_| Mode::ALL.map(|(_, word)| spawned(path, word))).collect();
+        let rounds: Vec<[Taken; 4]> =
+            (0..rounds.max(1)).map(|_| Mode::ALL.map(|(_, word)| spawned(path, word))).collect();
         let middle = |value: &dyn Fn(&[Taken; 4]) -> f64| {
             let mut values: Vec<f64> = rounds.iter().map(value).collect();
             values.sort_by(f64::total_cmp);

@@ -16,8 +16,8 @@ pub use rows::{Cell, EntryRow, HeadRow, TagRow};
 pub use screen::{Beside, Doubt, Screening, StoredEntry, Sum};
 
 use crate::{
-    BODY_BYTES_MAX, Body, Frontier, HEADER_BYTES_MAX, Header, IndexHash, LeafHash, Nonce, Origin, StreamKey, TAGS_MAX, Tag,
-    TagKind, UtcMillis, body_hash, first_prev, leaf_hash,
+    BODY_BYTES_MAX, Body, Frontier, HEADER_BYTES_MAX, Header, IndexHash, LeafHash, Nonce, Origin, StreamKey, TAGS_MAX,
+    Tag, TagKind, UtcMillis, body_hash, first_prev, leaf_hash,
 };
 use tree::{HeadFacts, Tree};
 

@@ -86,7 +86,10 @@ pub(super) fn all() -> Vec<Kind> {
 }
 
 fn altered(_: &Bench, case: &mut Case) -> Expect {
-    sql(&case.root, &format!("UPDATE entries SET header = replace(header, 'system:', 'system:x') WHERE gseq = {}", case.victim));
+    sql(
+        &case.root,
+        &format!("UPDATE entries SET header = replace(header, 'system:', 'system:x') WHERE gseq = {}", case.victim),
+    );
     Expect::At(case.victim)
 }
 
@@ -100,7 +103,8 @@ fn with_other_actor(case: &Case) -> Vec<log::Row> {
 fn altered_and_hashed(_: &Bench, case: &mut Case) -> Expect {
     let row = with_other_actor(case).swap_remove(case.victim as usize);
     let header = row.header.render();
-    let values = rusqlite::params![ledger::leaf_hash(&header).0, String::from_utf8(header).expect("text"), case.victim as i64];
+    let values =
+        rusqlite::params![ledger::leaf_hash(&header).0, String::from_utf8(header).expect("text"), case.victim as i64];
     log::open(&case.root).execute("UPDATE entries SET leaf = ?, header = ? WHERE gseq = ?", values).expect("changed");
     Expect::At(case.victim)
 }
@@ -152,15 +156,21 @@ fn actor_changed(bench: &Bench, case: &mut Case) -> Expect {
 
 fn body_changed(_: &Bench, case: &mut Case) -> Expect {
     let victim = case.victim;
-    sql(&case.root, &format!("UPDATE entries SET body = replace(body, 'specversion', 'specVersion') WHERE gseq = {victim}"));
+    sql(
+        &case.root,
+        &format!("UPDATE entries SET body = replace(body, 'specversion', 'specVersion') WHERE gseq = {victim}"),
+    );
     Expect::At(victim)
 }
 
 fn bodies_swapped(_: &Bench, case: &mut Case) -> Expect {
     let (one, other) = (case.victim, case.victim + 3);
-    sql(&case.root, &format!(
-        "UPDATE entries SET body = (SELECT o.body FROM entries o WHERE o.gseq = {one} + {other} - entries.gseq) WHERE gseq IN ({one}, {other})"
-    ));
+    sql(
+        &case.root,
+        &format!(
+            "UPDATE entries SET body = (SELECT o.body FROM entries o WHERE o.gseq = {one} + {other} - entries.gseq) WHERE gseq IN ({one}, {other})"
+        ),
+    );
     Expect::At(one)
 }
 
@@ -241,12 +251,15 @@ fn reordered(_: &Bench, case: &mut Case) -> Expect {
 fn doubled(_: &Bench, case: &mut Case) -> Expect {
     let victim = case.victim;
     // Only a table without its key takes such a row.
-    sql(&case.root, &format!(
-        "CREATE TABLE kept AS SELECT * FROM entries; DROP TABLE entries; ALTER TABLE kept RENAME TO entries; \
+    sql(
+        &case.root,
+        &format!(
+            "CREATE TABLE kept AS SELECT * FROM entries; DROP TABLE entries; ALTER TABLE kept RENAME TO entries; \
          UPDATE entries SET gseq = gseq + 1 WHERE gseq > {victim}; INSERT INTO entries SELECT gseq + 1, stream, seq, leaf, nonce, header, body \
          FROM entries WHERE gseq = {victim}; UPDATE tags SET gseq = -gseq - 1 WHERE gseq > {victim}; UPDATE tags SET gseq = -gseq WHERE gseq < 0; \
          INSERT INTO tags SELECT hash, kind, version, gseq + 1 FROM tags WHERE gseq = {victim}"
-    ));
+        ),
+    );
     Expect::At(victim + 1)
 }
 
@@ -300,11 +313,16 @@ fn back(case: &Case) -> u64 {
 
 fn forked(_: &Bench, case: &mut Case) -> Expect {
     let size = back(case);
-    futures::executor::block_on(async {
-        let mut writing = Writing::resume(&case.root, &mut case.seeded);
-        writing.append(SEALED[3] + 40 - size, &mut case.seeded).await;
-        drop(writing);
+    let Case { root, seeded, .. } = case;
+    // On a thread of its own: the test's runtime would wait for itself.
+    let gone_on = std::thread::scope(|scope| {
+        let write = async {
+            let mut writing = Writing::resume(root, seeded);
+            writing.append(SEALED[3] + 40 - size, seeded).await;
+        };
+        scope.spawn(|| futures::executor::block_on(write)).join()
     });
+    gone_on.expect("it goes on");
     seal(&case.root);
     Expect::From(size)
 }
@@ -399,8 +417,7 @@ fn head_changed(_: &Bench, case: &mut Case) -> Expect {
 
 fn seal_changed(_: &Bench, case: &mut Case) -> Expect {
     sql(&case.root, &format!("UPDATE seal SET size = size - {}", 1 + case.seeded.below(100)));
-    // The root is not that of the smaller size, and below the checkpoint before it everything is proved.
-    Expect::From(SEALED[3])
+    Expect::Around
 }
 
 fn tile(case: &Case, path: &str) -> std::path::PathBuf {
@@ -451,6 +468,6 @@ fn bundle_removed(_: &Bench, case: &mut Case) -> Expect {
 }
 
 fn tile_laid(bench: &Bench, case: &mut Case) -> Expect {
-    copy(&bench.root.join("keys"), &tile(case, "0/x001"));
+    copy(&bench.root.join("log").join("0").join("tile").join("1"), &tile(case, "0/x001"));
     Expect::Around
 }

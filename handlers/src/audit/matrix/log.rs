@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use domain::Phi;
 use domain::Reason;
 use domain::events::{
-    Detail, Digest, InstanceIngested, InstanceQuarantined, Intake, Modality, ObjectReceived, RegisteredUid, Tag as Named,
-    TagKind as Kind, Time,
+    Detail, Digest, InstanceIngested, InstanceQuarantined, Intake, Modality, ObjectReceived, RegisteredUid,
+    Tag as Named, TagKind as Kind, Time,
 };
 use domain::ids::{Keys, Location, PatientIdentity};
 use domain::upload::{Command, Upload};
 use domain::workflow::Step;
 use ledger::{
-    Actor, Frontier, Header, Ledger as _, Link, Nonce, Open, Origin, SqliteLedger, StreamKey, Tip, UtcMillis, body_hash,
-    first_prev, leaf_hash,
+    Actor, Frontier, Header, Ledger as _, Link, Nonce, Open, Origin, SqliteLedger, StreamKey, Tip, UtcMillis,
+    body_hash, first_prev, leaf_hash,
 };
 use rusqlite::Connection;
 
@@ -125,7 +125,8 @@ impl Writing {
 
     fn ingested(&self, number: u64) -> InstanceIngested {
         let study = Phi::new(format!("1.2.826.0.1.3680043.10.1.{}", number % 5));
-        let patient = PatientIdentity { patient_id: Phi::new(format!("P{}", number % 3)), issuer: Phi::new(String::new()) };
+        let patient =
+            PatientIdentity { patient_id: Phi::new(format!("P{}", number % 3)), issuer: Phi::new(String::new()) };
         InstanceIngested {
             transfer_syntax: RegisteredUid::transfer_syntax("1.2.840.10008.1.2.1"),
             sop_class: RegisteredUid::sop_class("1.2.840.10008.5.1.4.1.1.2"),
@@ -233,11 +234,21 @@ pub(super) fn write(root: &Path, rows: &[Row]) {
         let leaf = leaf_hash(&header);
         tree.push(leaf);
         let text = String::from_utf8(header).expect("text");
-        let values = rusqlite::params![index as i64, row.header.stream.0, row.header.seq as i64, leaf.0, row.nonce, text, row.body];
+        let values = rusqlite::params![
+            index as i64,
+            row.header.stream.0,
+            row.header.seq as i64,
+            leaf.0,
+            row.nonce,
+            text,
+            row.body
+        ];
         connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", values).expect("an entry");
         for (hash, kind, version) in &row.tags {
             let values = rusqlite::params![hash, kind, version, index as i64];
-            connection.execute("INSERT INTO tags(hash, kind, version, gseq) VALUES (?, ?, ?, ?)", values).expect("a tag");
+            connection
+                .execute("INSERT INTO tags(hash, kind, version, gseq) VALUES (?, ?, ?, ?)", values)
+                .expect("a tag");
         }
         if index as i64 + 1 == sealed.min(rows.len() as i64) {
             set_tree(&connection, "seal", &tree);

@@ -145,7 +145,10 @@ async fn whatever_is_done_to_a_log_is_found_with_the_first_bad_entry() {
             let told = told(&audit_against(&root, &case.outside, &mut |_, _, _| {}).expect("it takes place"));
             let named = told.codes.contains(&kind.code) || expect == Expect::Unknowable;
             if !is_right(expect, told.first) || !named {
-                wrong.push(format!("{} of {}: {expect:?} and {}, told {:?} {:?}", kind.name, case.victim, kind.code, told.first, told.codes));
+                wrong.push(format!(
+                    "{} of {}: {expect:?} and {}, told {:?} {:?}",
+                    kind.name, case.victim, kind.code, told.first, told.codes
+                ));
             }
             if round == 0 {
                 table.push(row(kind, expect, &told));
@@ -154,7 +157,10 @@ async fn whatever_is_done_to_a_log_is_found_with_the_first_bad_entry() {
         }
     }
     let (found, limits) = (kinds.iter().filter(|kind| kind.code != kinds::NOTHING).count(), kinds.len());
-    eprintln!("| what is done | what the verifier has | findings | first bad |\n| --- | --- | --- | --- |\n{}", table.join("\n"));
+    eprintln!(
+        "| what is done | what the verifier has | findings | first bad |\n| --- | --- | --- | --- |\n{}",
+        table.join("\n")
+    );
     eprintln!("{found} kinds to be found, {} limits, 3 rounds each", limits - found);
     assert!(found >= 25 && wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -183,7 +189,9 @@ async fn clean_logs_of_random_shape_raise_no_alarm() {
         let outside = Outside { checkpoints: held, keys, ..Outside::default() };
         let audit = audit_against(folder.path(), &outside, &mut |_, _, _| {}).expect("it takes place");
         assert!(audit.is_sound(), "seed {:#x}: {audit:?}", SEED + number);
-        assert!(audit.sealed.iter().flat_map(|sealed| &sealed.given).all(|(_, signed, agrees)| signed.is_some() && *agrees));
+        assert!(
+            audit.sealed.iter().flat_map(|sealed| &sealed.given).all(|(_, signed, agrees)| signed.is_some() && *agrees)
+        );
         if sealed {
             let audit = audit_published(&folder.path().join("log").join("0"), &outside).expect("it takes place");
             assert!(audit.is_sound(), "seed {:#x}, published: {audit:?}", SEED + number);

@@ -209,11 +209,7 @@ fn beside(connection: &Connection, key: [u8; 16], depth: Depth) -> Result<Beside
     Ok(beside)
 }
 
-fn each(
-    connection: &Connection,
-    sql: &str,
-    mut take: impl FnMut(&Row<'_>) -> Result<(), Doubt>,
-) -> Result<(), Doubt> {
+fn each(connection: &Connection, sql: &str, mut take: impl FnMut(&Row<'_>) -> Result<(), Doubt>) -> Result<(), Doubt> {
     let mut statement = connection.prepare(sql).map_err(|_| Doubt)?;
     let mut rows = statement.query([]).map_err(|_| Doubt)?;
     while let Some(row) = rows.next().map_err(|_| Doubt)? {

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::super::connect::{self, Snapshot, classify};
 use crate::note::NOTE_BYTES_MAX;
-use crate::{Error, RootHash};
+use crate::{Error, Origin, RootHash};
 
 /// How much the store says that it has sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,17 @@ pub enum SealRow {
 /// A checkpoint that a store keeps: its size, and the note if it is text of a bearable length.
 pub type KeptCheckpoint = (u64, Option<Vec<u8>>);
 
+/// Returns which log a store says that it holds, whatever else is wrong with it.
+///
+/// # Errors
+/// As opening a store; [`Error::Damaged`] when it names none.
+pub fn stated_origin(path: impl AsRef<Path>) -> Result<Origin, Error> {
+    let path = path.as_ref();
+    let snapshot = Snapshot::open(path, false)?;
+    let origin = connect::origin(&snapshot.connection);
+    if snapshot.was_disturbed() { connect::origin(&Snapshot::open(path, true)?.connection) } else { origin }
+}
+
 /// Returns how much is sealed, and the size of the newest checkpoint that is kept.
 ///
 /// # Errors
@@ -30,9 +41,9 @@ pub fn seal_facts(path: impl AsRef<Path>) -> Result<(SealRow, Option<u64>), Erro
     read(path.as_ref(), |connection| {
         let sql = "SELECT size, root FROM seal WHERE octet_length(root) = 32 AND (SELECT count(*) FROM seal) = 1";
         let row = connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)));
-        let sealed = row.ok().and_then(|(size, root)| {
-            Some(SealRow::Sealed(u64::try_from(size).ok()?, RootHash::from_slice(&root)?))
-        });
+        let sealed = row
+            .ok()
+            .and_then(|(size, root)| Some(SealRow::Sealed(u64::try_from(size).ok()?, RootHash::from_slice(&root)?)));
         let negative = connection.query_row("SELECT count(*) FROM checkpoints WHERE size < 0", [], |row| row.get(0));
         let sealed = sealed.filter(|_| negative == Ok(0_i64));
         let newest = connection.query_row("SELECT max(size) FROM checkpoints", [], |row| row.get::<_, Option<i64>>(0));
@@ -65,10 +76,7 @@ pub fn kept_checkpoints(path: impl AsRef<Path>, from: u64, to: u64, limit: u32) 
 }
 
 /// Reads one state; once more, with locks, if someone wrote while it was read without. None in a store without these tables.
-fn read<T>(
-    path: &Path,
-    read: impl Fn(&rusqlite::Connection) -> Result<T, Error>,
-) -> Result<Option<T>, Error> {
+fn read<T>(path: &Path, read: impl Fn(&rusqlite::Connection) -> Result<T, Error>) -> Result<Option<T>, Error> {
     let of = |snapshot: &Snapshot| {
         snapshot.connection.execute_batch("BEGIN").map_err(classify)?;
         connect::identify(&snapshot.connection)?;
