@@ -39,7 +39,7 @@ pub fn create_missing(folder: &Path) -> Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(Error::store("create keys/", error)),
         _ => {}
     }
-    for name in ["stream", "index.v1", "mapping"] {
+    for name in ["stream", "index.v1", "mapping", crate::sealer::SIGNING] {
         if !folder.join(name).exists() {
             create_key(folder, name).map_err(|error| Error::store(format!("create keys/{name}"), error))?;
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::{StoreSealer, in_place};
+use super::{StoreSealer, in_place, is_sealed};
 use crate::error::Result;
 
 /// How often the log is looked at; with the sealing itself well below a second.
@@ -38,9 +38,9 @@ impl Beside {
     /// # Errors
     /// As [`StoreSealer::seal`]; nothing is lost, and the next call seals.
     pub fn finish(mut self) -> Result<()> {
-        let sealer = self.end();
-        let sealer = match sealer {
+        let sealer = match self.end() {
             Some(sealer) => sealer,
+            None if is_sealed(&self.root) => return Ok(()),
             None => StoreSealer::open(&self.root)?,
         };
         in_place(sealer.seal()).map(drop)

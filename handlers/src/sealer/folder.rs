@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use ledger::SqliteSeal;
@@ -41,10 +41,10 @@ pub struct FolderPublished<K, D = RealDisk> {
     folder: PathBuf,
     keeps: K,
     disk: D,
-    /// Numbers the files that this process writes.
+    /// Names the files that this writer makes, like no other's: a process id comes again, and a part may have got a name by a
+    /// link before its writer stopped.
+    token: u64,
     parts: AtomicU64,
-    /// Folders that this process made durable.
-    prepared: Mutex<BTreeSet<String>>,
 }
 
 impl<K, D> fmt::Debug for FolderPublished<K, D> {
@@ -63,54 +63,76 @@ fn failed(tried: &'static str) -> impl Fn(io::Error) -> SealError {
     }
 }
 
+/// Bytes under a name that is written once are those that are to stand there.
+fn same(there: &[u8], bytes: &[u8]) -> Result<(), SealError> {
+    let other = SealError::Damaged { what: "other bytes stand under a name that is written once" };
+    if there == bytes { Ok(()) } else { Err(other) }
+}
+
 impl<K: Keeps, D: Disk> FolderPublished<K, D> {
     /// Publishes in `folder`, which is made with those above it when something is first written; the one above those is there.
     pub fn new(folder: PathBuf, keeps: K, disk: D) -> Self {
-        Self { folder, keeps, disk, parts: AtomicU64::new(0), prepared: Mutex::default() }
+        let mut token = [0; 8];
+        // Without random bytes a name may be taken, and then the write fails.
+        getrandom::fill(&mut token).ok();
+        Self::with_token(folder, keeps, disk, u64::from_le_bytes(token))
     }
 
-    /// Makes folder and part folder where they are missing. The name of each is durable before something lies in it.
-    fn prepare(&self, within: &str) -> io::Result<()> {
-        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        // The folder itself is looked at: somebody may have removed it meanwhile.
-        if prepared.contains(within) && self.disk.exists(&self.folder.join(within)) {
+    pub(super) fn with_token(folder: PathBuf, keeps: K, disk: D, token: u64) -> Self {
+        Self { folder, keeps, disk, token, parts: AtomicU64::new(0) }
+    }
+
+    /// Makes the folders of the publication where they are missing. `part/` comes last, once the names of the others are durable:
+    /// where it stands, they are.
+    fn prepare(&self) -> io::Result<()> {
+        let (disk, part) = (&self.disk, self.folder.join(PART));
+        if disk.exists(&part) {
             return Ok(());
         }
         let above = self.folder.parent().unwrap_or(&self.folder);
-        for folder in [above, &self.folder, &self.folder.join(PART), &self.folder.join(within)] {
-            self.disk.make_folder(folder)?;
-            // Whoever made it may have stopped before its name was durable.
-            self.disk.sync_folder(folder.parent().unwrap_or(folder))?;
+        for folder in [above, &self.folder, &self.folder.join(STAGED), &self.folder.join("tile")] {
+            disk.make_folder(folder)?;
         }
-        prepared.insert(within.to_owned());
+        for folder in [&self.folder, above, above.parent().unwrap_or(above)] {
+            disk.sync_folder(folder)?;
+        }
+        disk.make_folder(&part).map(drop)
+    }
+
+    /// Writes files that have no name yet; their bytes are durable when it returns. All are written before the first is synced,
+    /// so that the disk writes them together.
+    fn parts<'b>(&self, files: impl Iterator<Item = &'b [u8]>) -> io::Result<Vec<PathBuf>> {
+        let mut parts = Vec::new();
+        for bytes in files {
+            let number = self.parts.fetch_add(1, Ordering::Relaxed);
+            let name = format!("{}-{:016x}-{number}", std::process::id(), self.token);
+            let part = self.folder.join(PART).join(name);
+            self.disk.write(&part, bytes)?;
+            parts.push(part);
+        }
+        parts.iter().try_for_each(|part| self.disk.sync(part))?;
+        Ok(parts)
+    }
+
+    /// Gives files their names; the same bytes under a name are done already, others are damage. Names are not durable yet.
+    fn place(&self, files: &[(PathBuf, &[u8])]) -> Result<(), SealError> {
+        let failed = failed("write a file of the publication");
+        let mut new = Vec::new();
+        for (path, bytes) in files {
+            match self.disk.read(path).map_err(&failed)? {
+                Some(there) => same(&there, bytes)?,
+                None => new.push((path, *bytes)),
+            }
+        }
+        let parts = self.parts(new.iter().map(|(_, bytes)| *bytes)).map_err(&failed)?;
+        for ((path, bytes), part) in new.into_iter().zip(parts) {
+            if !self.disk.link(&part, path).map_err(&failed)? {
+                // Another process was first; its bytes must be ours.
+                same(&self.disk.read(path).map_err(&failed)?.unwrap_or_default(), bytes)?;
+            }
+            self.disk.remove(&part).map_err(&failed)?;
+        }
         Ok(())
-    }
-
-    /// Writes a file that has no name yet; its bytes are durable.
-    fn part(&self, bytes: &[u8]) -> io::Result<PathBuf> {
-        // Of this process and never again: nobody else writes to it.
-        let name = format!("{}-{}", std::process::id(), self.parts.fetch_add(1, Ordering::Relaxed));
-        let part = self.folder.join(PART).join(name);
-        self.disk.write(&part, bytes)?;
-        self.disk.sync(&part)?;
-        Ok(part)
-    }
-
-    /// Gives bytes a name that nothing has; the same bytes under it are done already. The name is not durable yet.
-    fn place(&self, path: &Path, bytes: &[u8]) -> Result<(), SealError> {
-        let tried = "write a file of the publication";
-        let other = SealError::Damaged { what: "other bytes stand under a name that is written once" };
-        match self.disk.read(path).map_err(failed(tried))? {
-            Some(there) if there == bytes => return Ok(()),
-            Some(_) => return Err(other),
-            None => {}
-        }
-        let part = self.part(bytes).map_err(failed(tried))?;
-        let linked = self.disk.link(&part, path).map_err(failed(tried))?;
-        self.disk.remove(&part).map_err(failed(tried))?;
-        // Another process was first; its bytes must be ours.
-        let same = linked || self.disk.read(path).map_err(failed(tried))?.as_deref() == Some(bytes);
-        if same { Ok(()) } else { Err(other) }
     }
 
     fn at(&self, path: &TilePath) -> PathBuf {
@@ -172,9 +194,9 @@ impl<K: Keeps, D: Disk> FolderPublished<K, D> {
 impl<K: Keeps, D: Disk> Published for FolderPublished<K, D> {
     async fn stage(&self, name: &BundleName, bytes: &[u8]) -> Result<(), SealError> {
         let failed = failed("stage a bundle");
-        self.prepare(STAGED).map_err(&failed)?;
+        self.prepare().map_err(&failed)?;
         let folder = self.folder.join(STAGED);
-        self.place(&folder.join(name.to_string()), bytes)?;
+        self.place(&[(folder.join(name.to_string()), bytes)])?;
         self.disk.sync_folder(&folder).map_err(&failed)
     }
 
@@ -197,23 +219,25 @@ impl<K: Keeps, D: Disk> Published for FolderPublished<K, D> {
 
     async fn write_tiles(&self, tiles: &[Tile]) -> Result<(), SealError> {
         let failed = failed("write tiles");
-        self.prepare("tile").map_err(&failed)?;
+        self.prepare().map_err(&failed)?;
         let folders = self.make_folders(tiles).map_err(&failed)?;
+        let mut files = Vec::with_capacity(tiles.len());
         for tile in tiles {
             if !self.full_stands(tile)? {
-                self.place(&self.at(&tile.0), &tile.1)?;
+                files.push((self.at(&tile.0), tile.1.as_slice()));
             }
         }
+        self.place(&files)?;
         // Also of tiles that stood: whoever wrote them may have stopped before their names were durable.
         self.sync_folders(&folders).map_err(failed)
     }
 
     async fn mend_tiles(&self, tiles: &[Tile]) -> Result<(), SealError> {
         let failed = failed("mend tiles");
-        self.prepare("tile").map_err(&failed)?;
+        self.prepare().map_err(&failed)?;
         let folders = self.make_folders(tiles).map_err(&failed)?;
-        for (path, bytes) in tiles {
-            let part = self.part(bytes).map_err(&failed)?;
+        let parts = self.parts(tiles.iter().map(|(_, bytes)| bytes.as_slice())).map_err(&failed)?;
+        for ((path, _), part) in tiles.iter().zip(parts) {
             self.disk.rename(&part, &self.at(path)).map_err(&failed)?;
         }
         self.sync_folders(&folders).map_err(failed)
@@ -233,8 +257,8 @@ impl<K: Keeps, D: Disk> Published for FolderPublished<K, D> {
 
     async fn replace_checkpoint(&self, seen: Option<&[u8]>, next: &[u8]) -> Result<Replaced, SealError> {
         let failed = failed("publish a checkpoint");
-        self.prepare("tile").map_err(&failed)?;
-        let part = self.part(next).map_err(&failed)?;
+        self.prepare().map_err(&failed)?;
+        let part = self.parts(std::iter::once(next)).map_err(&failed)?.remove(0);
         let _lock = self.disk.lock(&self.folder.join("lock")).map_err(&failed)?;
         let at = self.folder.join(CHECKPOINT);
         if self.disk.read(&at).map_err(&failed)?.as_deref() != seen {

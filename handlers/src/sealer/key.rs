@@ -71,7 +71,8 @@ pub(super) fn list(root: &Path, key: &VerifierKey) -> Result<()> {
     let failed = |error| Error::store("write log/vkeys", error);
     match fs::DirBuilder::new().mode(0o755).create(&folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-        _ => File::open(root).and_then(|root| root.sync_all()).map_err(failed)?,
+        // The first publication makes its name durable; until then nothing is signed, and the list is made anew.
+        _ => {}
     }
     let _lock = RealDisk.lock(&folder.join("lock")).map_err(failed)?;
     // Another process may have been first.

@@ -10,6 +10,7 @@ mod rotate;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use ledger::note::{Note, VerifierKey};
 use ledger::seal::{KeyInMemory, Mended, Published as _, SealError, Sealer, Signer as _, mend};
+use ledger::tiles::{Edge, edge_of};
 use ledger::{Checkpoint, Head, Origin, Peek, SqliteSeal};
 
 pub use beside::Beside;
@@ -96,6 +98,63 @@ pub fn published(root: &Path, origin: &Origin) -> Result<Option<(Note, Checkpoin
     bytes.map(parse).transpose()
 }
 
+/// What a look at the publication of a store found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Entries of the log.
+    pub size: u64,
+    /// Those of them that no published checkpoint covers.
+    pub unsealed: u64,
+    /// When the first of these was recorded, in milliseconds since 1970.
+    pub since: Option<u64>,
+}
+
+/// Looks at what is published of the present log, and writes nothing: how much is covered, that the tiles at the edge hash to the
+/// checkpoint's root, and that a listed key signed it.
+///
+/// # Errors
+/// `tiles_damaged`, `vkeys_damaged`, and what the ledger and the disk say.
+pub fn look(root: &Path) -> Result<Look> {
+    let failed = |error| ledger_error("look at the ledger", error);
+    let path = root.join("ledger.sqlite");
+    let peek = Peek::open(&path).map_err(failed)?;
+    let seen = published(root, &peek.origin)?;
+    let covered = seen.as_ref().map_or(0, |(_, checkpoint)| checkpoint.size.min(peek.head.size));
+    let mut found = Look { size: peek.head.size, unsealed: peek.head.size - covered, since: None };
+    if let Some((note, checkpoint)) = &seen {
+        let damaged = |what: &str| Error::damaged("tiles_damaged", format!("look at the published log: {what}"), None);
+        if note.verify(&verifier_keys(root)?).is_err() {
+            return Err(damaged("no listed key signed its checkpoint"));
+        }
+        let leads =
+            edge(&folder_of(root, &peek.origin), checkpoint)?.is_some_and(|edge| edge.root() == checkpoint.root);
+        // A sealer beside may have gone on meanwhile, and then the edge is another one.
+        if !leads && published(root, &peek.origin)? == seen {
+            return Err(damaged("the tiles at its edge are missing or do not lead to its root"));
+        }
+    }
+    if found.unsealed > 0
+        && let Some(seal) = SqliteSeal::look(&path).map_err(failed)?
+    {
+        let header = seal.headers(covered, 1).map_err(failed)?.into_iter().next();
+        found.since = header.and_then(|header| Some(ledger::Header::parse(&header).ok()?.recorded_at.unix_ms()));
+    }
+    Ok(found)
+}
+
+/// Reads the partial tiles of a published checkpoint; `None` if one is missing or has another form.
+fn edge(folder: &Path, checkpoint: &Checkpoint) -> Result<Option<Edge>> {
+    use disk::Disk as _;
+    let mut tiles = BTreeMap::new();
+    for path in edge_of(checkpoint.size) {
+        let bytes = RealDisk.read(&folder.join(path.to_string()));
+        if let Some(bytes) = bytes.map_err(|error| Error::store("read a tile", error))? {
+            tiles.insert(path, bytes);
+        }
+    }
+    Ok(Edge::read(checkpoint.size, &tiles))
+}
+
 impl StoreSealer {
     /// Opens the sealer of the store at `root`. A store that has no signing key yet gets one.
     ///
@@ -111,7 +170,10 @@ impl StoreSealer {
         }
         let key = key_file(root);
         let signer = key::signer(root, seal.origin())?;
-        Ok(Self { key, ..Self::over(root, seal, signer) })
+        let opened = Self { key, ..Self::over(root, seal, signer) };
+        // Nothing depends on it: what is left half written has no name.
+        opened.publication().sweep().ok();
+        Ok(opened)
     }
 
     /// Whether another key signs by now.
@@ -184,7 +246,9 @@ impl StoreSealer {
 pub async fn mend_store(root: &Path) -> Result<Vec<(Origin, Mended)>> {
     let mut mended = Vec::new();
     for (_, path) in segments::paths(root)? {
-        let seal = SqliteSeal::open(&path).map_err(|error| ledger_error("open a log to mend its tiles", error))?;
+        let seal = SqliteSeal::look(&path).map_err(|error| ledger_error("open a log to mend its tiles", error))?;
+        // One from before there was sealing has no tiles.
+        let Some(seal) = seal else { continue };
         let newest = seal.newest_checkpoint().map_err(|error| ledger_error("read the checkpoints of a log", error))?;
         let Some((_, text)) = newest else { continue };
         let kept = Note::parse(text.as_bytes()).ok().and_then(|note| Checkpoint::parse(note.text()).ok());

@@ -172,3 +172,75 @@ fn line<'b>(rest: &mut &'b [u8]) -> Option<&'b str> {
     *rest = &after[1..];
     std::str::from_utf8(line).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Frontier, leaf_hash};
+
+    fn origin() -> Origin {
+        Origin::parse("medimg/test/00112233445566778899aabbccddeeff").expect("an origin")
+    }
+
+    /// Head and edge of a log of these entries.
+    fn log(entries: &[&[u8]]) -> (Head, Edge) {
+        let (mut frontier, mut edge) = (Frontier::new(), Edge::new());
+        for entry in entries {
+            frontier.push(leaf_hash(entry));
+            edge.push(entry, &mut Vec::new()).expect("short");
+        }
+        (Head::of(frontier), edge)
+    }
+
+    fn batch(entries: &[&[u8]], end: Option<Head>) -> Batch {
+        Batch { headers: entries.iter().map(|entry| entry.to_vec()).collect(), marks: b"m".to_vec(), end }
+    }
+
+    #[test]
+    fn a_bundle_goes_on_only_from_tiles_that_hash_to_the_head() {
+        let ((head, _), (_, other)) = (log(&[b"one", b"two"]), log(&[b"one", b"too"]));
+        let grown = Bundle::grow(&origin(), &head, other, &batch(&[b"three"], None));
+        assert!(matches!(grown, Err(SealError::Damaged { .. })), "{grown:?}");
+        let shorter = Bundle::grow(&origin(), &head, log(&[b"one"]).1, &batch(&[b"three"], None));
+        assert!(matches!(shorter, Err(SealError::Damaged { .. })), "{shorter:?}");
+    }
+
+    #[test]
+    fn a_batch_that_does_not_lead_to_the_root_of_the_log_makes_no_bundle() {
+        let ((head, edge), (end, _)) = (log(&[b"one"]), log(&[b"one", b"two"]));
+        let leads = |entry: &[u8]| Bundle::grow(&origin(), &head, edge.clone(), &batch(&[entry], Some(end.clone())));
+        assert!(leads(b"two").is_ok());
+        assert!(matches!(leads(b"too"), Err(SealError::Forked { size: 1 })));
+    }
+
+    #[test]
+    fn a_bundle_is_read_as_it_was_staged_and_in_no_other_way() {
+        let (head, edge) = log(&[b"one"]);
+        let entries: Vec<Vec<u8>> = (0..600).map(|n| format!("entry {n}").into_bytes()).collect();
+        let entries: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
+        let (bundle, next) = Bundle::grow(&origin(), &head, edge, &batch(&entries, None)).expect("grown");
+        let (name, bytes) = bundle.encode();
+        assert_eq!(BundleName::parse(&name.to_string()), Some(name.clone()));
+        assert_eq!((name.from(), name.to(), bundle.tiles.len()), (1, 601, tiles_between(1, 601).count()));
+        let sealed = Sealed { head: next, staged: Some(name) };
+        assert_eq!(Bundle::decode(&origin(), &sealed, &bytes).expect("as staged"), bundle);
+        for at in (0..bytes.len()).step_by(97) {
+            let mut altered = bytes.clone();
+            altered[at] ^= 1;
+            assert!(Bundle::decode(&origin(), &sealed, &altered).is_err(), "byte {at}");
+            assert!(Bundle::decode(&origin(), &sealed, &bytes[..at]).is_err(), "cut at {at}");
+        }
+        let other = Origin::parse("medimg/test/ffeeddccbbaa99887766554433221100").expect("an origin");
+        assert!(Bundle::decode(&other, &sealed, &bytes).is_err(), "of another log");
+        assert!(Bundle::decode(&origin(), &Sealed { staged: None, ..sealed }, &bytes).is_err());
+    }
+
+    #[test]
+    fn a_partial_tile_without_a_new_hash_is_not_written_again() {
+        let entries: Vec<Vec<u8>> = (0..257).map(|n| format!("entry {n}").into_bytes()).collect();
+        let (head, edge) = log(&entries.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let (bundle, _) = Bundle::grow(&origin(), &head, edge, &batch(&[b"more"], None)).expect("grown");
+        let paths: Vec<String> = bundle.tiles.iter().map(|(path, _)| path.to_string()).collect();
+        assert_eq!(paths, ["tile/0/001.p/2", "tile/entries/001.p/2"]);
+    }
+}

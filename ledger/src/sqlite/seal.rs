@@ -33,9 +33,37 @@ impl SqliteSeal {
         Ok(Self { origin, connection: Mutex::new(connection), leads_to: Mutex::default() })
     }
 
+    /// Opens the existing store at `path` to read; `None` if it is one from before there was sealing.
+    ///
+    /// # Errors
+    /// As opening a ledger.
+    pub fn look(path: impl AsRef<Path>) -> Result<Option<Self>, Error> {
+        connect::must_be_there(path.as_ref())?;
+        let connection = connect::open_reader(path.as_ref())?;
+        let version = connect::identify(&connection)?;
+        connect::check_schema(&connection)?;
+        let origin = connect::origin(&connection)?;
+        let seal = Self { origin, connection: Mutex::new(connection), leads_to: Mutex::default() };
+        Ok((version >= 2).then_some(seal))
+    }
+
     /// Returns the origin of the log.
     pub const fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// Returns the checkpoint of a size that is kept.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn checkpoint(&self, size: u64) -> Result<Option<String>, Error> {
+        self.with(|connection| {
+            let sql = "SELECT note FROM checkpoints WHERE size = ?";
+            let read = |row: &rusqlite::Row<'_>| Ok(text(row.get_ref(0)?));
+            let found = cached(connection, sql)?.query_row([signed(size)?], read).optional().map_err(classify)?;
+            let note = found.map(|note| note.and_then(|note| String::from_utf8(note).ok()));
+            note.map(|note| note.ok_or_else(|| damaged("a checkpoint that is kept is ill-formed"))).transpose()
+        })
     }
 
     /// Returns the newest checkpoint that is kept: size and note.
@@ -222,5 +250,24 @@ impl SqliteSeal {
 impl From<rusqlite::Error> for SealError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Ledger(classify(error))
+    }
+}
+
+#[cfg(all(test, feature = "conformance"))]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::{Open, SqliteLedger};
+
+    #[test]
+    fn a_cell_in_sqlite_is_swapped_by_whoever_saw_it_and_nobody_else() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("ledger.sqlite");
+        let origin = Origin::new("medimg", "test", [7; 16]).expect("an origin");
+        drop(SqliteLedger::open(&path, Open::CreateWith(origin)).expect("made"));
+        let seal = SqliteSeal::open(&path).expect("opened");
+        let claim = crate::seal::conformance::a_cell_is_swapped_by_whoever_saw_it_and_nobody_else(&seal);
+        claim.now_or_never().expect("it answers in place");
     }
 }
