@@ -145,6 +145,16 @@ static TABLE: &[Advice] = &[
     advice("raw_unexplained", Exit::Well, "run `medimg process` on the source again, or remove the copy: nothing names it"),
     advice("raw_not_erased", Exit::Well, "run `medimg forget` on the study again: it finishes"),
     advice("staging_unexplained", Exit::Well, "nothing is to be done: the next run removes it"),
+    // Witnesses: ours for others, and others' for us.
+    advice("witness_store", Exit::Usage, "name a folder of its own for the witness with --store"),
+    advice("witness_name", Exit::Usage, "leave out --name, or name a new folder with --store: another name is another witness"),
+    advice("witness_gone", Exit::Integrity, "put witness.sqlite back as it was last; if it is lost, make a new witness in a new folder"),
+    advice("witness_damaged", Exit::Integrity, "make a new witness in a new folder, and keep this one for whoever asks what it cosigned"),
+    advice("witness_io", Exit::TryAgain, "look at the disk of the witness' folder, then run the same command"),
+    advice("witness_away", Exit::TryAgain, "nothing is lost: the checkpoint is published without its cosignature; see whether the witness runs"),
+    advice("witness_unknown_log", Exit::TryAgain, "give the log's verifier key to whoever runs the witness; see that the URL is right"),
+    advice("witness_answer", Exit::TryAgain, "see that URL and verifier key are those of one witness; tell whoever runs it"),
+    advice("witness_refuses", Exit::Integrity, "stop using the store and compare it with its backups: a witness saw another history of this log"),
     // Mistakes of ours.
     advice("task_panicked", Exit::Integrity, OURS),
     advice("rule_panicked", Exit::Integrity, OURS),

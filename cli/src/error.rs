@@ -166,6 +166,21 @@ pub(crate) enum Error {
     /// Something that cannot be undone was not agreed to.
     #[error("a study was to be forgotten: nobody agreed to it")]
     NotConfirmed,
+    /// A verifier key of a log or of a witness cannot be used.
+    #[error("a verifier key was read ({place}): {why}")]
+    LogKey {
+        /// Where it stands.
+        place: String,
+        /// Why not; says nothing of what stands there.
+        why: String,
+    },
+    /// The address cannot be listened at.
+    #[error("an address was listened at")]
+    Listen {
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
     /// The number of workers makes no runtime.
     #[error("the worker threads were started")]
     Threads {
@@ -195,6 +210,8 @@ impl Error {
             Self::Interrupted { .. } => "interrupted",
             Self::Waiting { .. } => "rules_off",
             Self::Threads { .. } => "threads",
+            Self::LogKey { .. } => "verifier_key",
+            Self::Listen { .. } => "listen",
             Self::Passphrase { .. } => "passphrase",
             Self::NotConfirmed => "not_confirmed",
             Self::Read { .. } => "read_failed",
@@ -279,6 +296,11 @@ impl Error {
             }
             Self::NotConfirmed => "answer y, or give --yes; it cannot be undone".to_owned(),
             Self::DemoStore => "name another one: `medimg demo --store DIR`".to_owned(),
+            Self::LogKey { .. } => {
+                "give it as its owner prints it: <name>+<8 hex digits>+<base64>; a log's with type 1, a witness' with type 4"
+                    .to_owned()
+            }
+            Self::Listen { .. } => "name an address of this machine that is free, as 127.0.0.1:8380".to_owned(),
             Self::Threads { .. } => "run the same command with fewer workers: -j 1".to_owned(),
         }
     }
@@ -297,6 +319,8 @@ impl Error {
             | Self::Read { .. }
             | Self::Passphrase { .. }
             | Self::NotConfirmed
+            | Self::LogKey { .. }
+            | Self::Listen { .. }
             | Self::Events { .. }
             | Self::ValuesNeedTerminal
             | Self::TagUnknown { .. }

@@ -12,6 +12,15 @@ pub struct Joined<'a> {
     past: Vec<u64>,
 }
 
+/// The smallest checkpoint that covers an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealing {
+    /// How many entries of its log it is over.
+    pub size: u64,
+    /// Of a log that ended before a recovery its place, from 0; none for the present one.
+    pub past: Option<usize>,
+}
+
 impl<'a> Joined<'a> {
     /// Joins the logs of a store.
     ///
@@ -25,6 +34,20 @@ impl<'a> Joined<'a> {
     /// Returns how many entries stand in logs that have ended: the position at which the present log begins.
     pub fn before(&self) -> u64 {
         self.past.iter().sum()
+    }
+
+    /// Returns the checkpoint that seals the entry at a position, none while it is not sealed.
+    ///
+    /// # Errors
+    /// What reading the checkpoints says.
+    pub fn sealing(&self, position: u64) -> Result<Option<Sealing>, Error> {
+        let Some((past, begins)) = self.logs(position).next() else { return Ok(None) };
+        let leaf_index = position - begins;
+        let size = match past {
+            Some(number) => self.ledger.past_checkpoint_of(number, leaf_index)?,
+            None => self.ledger.checkpoint_of(leaf_index)?,
+        };
+        Ok(size.map(|size| Sealing { size, past }))
     }
 
     /// Returns the log of each position from `from` on: its number, none for the present one, and where it begins.

@@ -40,5 +40,6 @@ pub mod surroundings;
 pub mod sweeper;
 pub mod views;
 pub mod watch;
+pub mod witness;
 
 pub use error::{Error, Result};

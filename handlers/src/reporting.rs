@@ -2,18 +2,23 @@
 //! the report is about the very entries that it counts.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
-use compliance::report::{Finding, Fold, Integrity, Report, Sampled, Scope};
+use compliance::report::sealing::CHECKPOINTS_MAX;
+use compliance::report::{Finding, Fold, Integrity, Report, Sampled, Scope, Sealing};
 use domain::Phi;
 use domain::events::{Digest, EventData, ReportExported, ReportFormat, ReportScope, Tag, TagKind};
 use domain::ids::IndexHash;
-use ledger::StreamKey;
+use ledger::note::VerifierKey;
+use ledger::{Peek, StreamKey, verify};
 
 use crate::acting::{self, Person};
 use crate::ask;
 use crate::audit::{Audit, audit_with};
+use crate::commit::ledger_error;
 use crate::error::{Error, Result};
+use crate::sealer;
 use crate::store::Store;
 use crate::surroundings::Surroundings;
 
@@ -23,10 +28,12 @@ use crate::surroundings::Surroundings;
 /// # Errors
 /// When the verification did not take place, and `as_of_beyond` when the log has fewer entries.
 pub fn gather(root: &Path, scope: Scope, as_of: Option<u64>) -> Result<Report> {
-    let mut fold = Fold::new(scope, as_of);
+    let kept = Kept::of(root, as_of)?;
+    let mut fold = Fold::new(scope, as_of).with_root_at(kept.newest.as_ref().map(|(size, _)| *size));
     // An entry whose events this program cannot read is a finding of the audit; the fold counts it in the chain.
     let audit = audit_with(root, &mut |index, header, events| fold.push(index, header, events.unwrap_or_default()))?;
-    let report = fold.finish(integrity(&audit));
+    let sealing = kept.sealing(&fold, as_of.unwrap_or(u64::MAX).min(audit.ledger.entries))?;
+    let report = fold.finish(integrity(&audit), sealing);
     match as_of {
         Some(wanted) if audit.is_sound() && report.seal.size < wanted => {
             Err(Error::broken("as_of_beyond", "make a report of more entries than the log has"))
@@ -35,14 +42,69 @@ pub fn gather(root: &Path, scope: Scope, as_of: Option<u64>) -> Result<Report> {
     }
 }
 
+/// The checkpoints that a store keeps of its present log.
+struct Kept {
+    peek: Option<Peek>,
+    /// The newest up to the size that the report is of.
+    newest: Option<(u64, String)>,
+    keys: Vec<VerifierKey>,
+}
+
+impl Kept {
+    fn of(root: &Path, as_of: Option<u64>) -> Result<Self> {
+        // What cannot be looked at is told by the verification.
+        let peek = Peek::open(root.join("ledger.sqlite")).ok();
+        let up_to = peek.as_ref().map_or(0, |peek| peek.head.size.min(as_of.unwrap_or(u64::MAX)));
+        let newest = match &peek {
+            Some(peek) => checkpoints(peek, 1..=up_to, 1)?.1.pop(),
+            None => None,
+        };
+        let origin = peek.as_ref().map(|peek| peek.origin.as_str());
+        let mut keys = sealer::verifier_keys(root)?;
+        keys.retain(|key| origin == Some(key.name()));
+        Ok(Self { peek, newest, keys })
+    }
+
+    /// Says how far the entries that the fold has read are sealed; listed are the checkpoints that seal those in scope.
+    fn sealing(self, fold: &Fold, size: u64) -> Result<Sealing> {
+        let sealed = self.newest.as_ref().map_or(0, |(sealed, _)| *sealed);
+        let (count, notes) = match (&self.peek, fold.leaves()) {
+            (Some(peek), Some((first, last))) if first < sealed => {
+                // Up to the one that seals the last entry in scope.
+                let end = peek.checkpoint_of(last).map_err(unread)?.unwrap_or(sealed).min(sealed);
+                checkpoints(peek, first + 1..=end, CHECKPOINTS_MAX)?
+            }
+            _ => (0, Vec::new()),
+        };
+        Ok(Sealing::of(size, (count, &notes), self.newest, fold.root_at(), &self.keys))
+    }
+}
+
+fn checkpoints(peek: &Peek, sizes: RangeInclusive<u64>, limit: usize) -> Result<(u64, Vec<(u64, String)>)> {
+    peek.checkpoints(sizes, limit).map_err(unread)
+}
+
+fn unread(error: ledger::Error) -> Error {
+    ledger_error("read the checkpoints of the log", error)
+}
+
 fn integrity(audit: &Audit) -> Integrity {
-    let misstep = audit.misstep.iter().map(|misstep| Finding::step_order(misstep.leaf_index, misstep.why));
+    let misstep = audit
+        .misstep
+        .iter()
+        .map(|misstep| Finding::step_order(misstep.leaf_index, misstep.why).of_log(misstep.log.clone()));
+    let of_past = |(log, report): &(String, verify::Report)| {
+        report.findings.iter().map(|found| Finding::from(found).of_log(Some(log.clone()))).collect::<Vec<_>>()
+    };
+    let past = audit.past.iter().flat_map(of_past);
     Integrity {
         sound: audit.is_sound(),
         verified: audit.ledger.entries,
         proved_below: audit.ledger.proved_below,
-        findings_count: audit.ledger.findings_count + u64::from(audit.misstep.is_some()),
-        findings: audit.ledger.findings.iter().map(Finding::from).chain(misstep).collect(),
+        findings_count: audit.ledger.findings_count
+            + u64::from(audit.misstep.is_some())
+            + audit.past.iter().map(|(_, report)| report.findings_count).sum::<u64>(),
+        findings: past.chain(audit.ledger.findings.iter().map(Finding::from)).chain(misstep).collect(),
     }
 }
 

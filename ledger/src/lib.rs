@@ -27,6 +27,7 @@ pub mod tiles;
 mod time;
 mod traits;
 pub mod verify;
+pub mod witness;
 
 pub use body::{BODY_BYTES_MAX, Body, BodyError, EVENTS_MAX, TAGS_MAX};
 pub use checkpoint::{Checkpoint, CheckpointError};

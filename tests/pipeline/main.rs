@@ -1,5 +1,6 @@
 //! The whole pipeline through its command line, as a user meets it, and the house rules that a machine can check.
 
+mod beside;
 mod crash;
 mod determinism;
 mod disk;

@@ -270,3 +270,19 @@ fn shared_versions_are_named_once() {
         }
     }
 }
+
+#[test]
+fn every_test_that_the_compliance_page_names_exists() {
+    let page = fs::read_to_string(root().join("docs/COMPLIANCE.md")).expect("the page is there");
+    // `path.rs#function`, between backticks.
+    let named: Vec<(&str, &str)> = page.split('`').filter_map(|word| word.split_once(".rs#")).collect();
+    assert!(named.len() > 20, "only {} tests are named", named.len());
+    for (file, function) in named {
+        let source = fs::read_to_string(root().join(format!("{file}.rs"))).unwrap_or_default();
+        assert!(source.contains(&format!("fn {function}(")), "docs/COMPLIANCE.md: no test {function} in {file}.rs");
+    }
+    for row in ["G1", "G2", "G3", "G4", "G5", "G6", "G7"] {
+        let line = page.lines().find(|line| line.starts_with(&format!("| {row} |")));
+        assert!(line.is_some_and(|line| line.contains(".rs#")), "docs/COMPLIANCE.md: {row} names no test");
+    }
+}

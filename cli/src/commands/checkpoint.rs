@@ -6,12 +6,15 @@ use handlers::acting::Person;
 use handlers::sealer::{self, StoreSealer};
 use handlers::store::{Access, Store};
 use handlers::surroundings::System;
+use handlers::witness::client::Told;
+use handlers::witness::cosign;
 use serde_json::json;
 
 use super::{Context, block_on};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::person;
+use crate::witnesses::{self, WitnessFlags};
 
 /// Seal the log now and print its signed checkpoint
 #[derive(Debug, clap::Args)]
@@ -30,10 +33,13 @@ pub(crate) struct Args {
     /// Make tiles that are missing or changed anew from the ledger, held against the newest checkpoint that was signed
     #[arg(long, conflicts_with = "vkey")]
     mend: bool,
+    #[command(flatten)]
+    witnesses: WitnessFlags,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
-    let config = context.config(&[])?;
+    let flags: Vec<_> = args.witnesses.flag().into_iter().collect();
+    let config = context.config(&flags)?;
     let store = Store::open_existing(&context.store, Access::Ask, config.text("environment"), &System)?;
     if args.vkey {
         return keys(&store, context);
@@ -46,6 +52,10 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     }
     let sealer = StoreSealer::open(store.root())?;
     block_on(sealer.seal())??;
+    let told = match context.witnesses.get() {
+        Some(witnesses) => block_on(cosign(&sealer, witnesses))??,
+        None => Vec::new(),
+    };
     let Some((note, checkpoint)) = sealer.published()? else {
         context.output.line("nothing is recorded yet, so there is nothing to seal")?;
         return Ok(Exit::Well);
@@ -53,11 +63,20 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     if context.output.json {
         let keys: Vec<_> = note.signatures().iter().map(|line| format!("{:08x}", line.id)).collect();
         context.output.object(&json!({ "checkpoint": { "origin": checkpoint.origin, "size": checkpoint.size,
-            "root": Digest(checkpoint.root.0), "keys": keys, "note": note.to_string() } }))?;
+            "root": Digest(checkpoint.root.0), "keys": keys, "note": note.to_string() },
+            "witnesses": told.iter().map(witnesses::object).collect::<Vec<_>>() }))?;
     } else {
         context.output.text(note.to_string())?;
     }
-    Ok(Exit::Well)
+    witnessed(&told)
+}
+
+/// A witness that holds another history of the log is a matter for a person, now; one that is away is told.
+fn witnessed(told: &[Told]) -> Result<Exit, Error> {
+    let is_refused = |error: &Error| error.exit() == Exit::Integrity;
+    let (refused, rest): (Vec<_>, Vec<_>) = told.iter().filter_map(witnesses::error_of).partition(is_refused);
+    rest.iter().for_each(witnesses::warn);
+    refused.into_iter().next().map_or(Ok(Exit::Well), Err)
 }
 
 fn keys(store: &Store, context: &mut Context) -> Result<Exit, Error> {

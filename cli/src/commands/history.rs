@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::person;
 use crate::ui::colour::{Style, Tone};
+use crate::ui::sealing;
 use crate::ui::timeline;
 
 mod select;
@@ -49,7 +50,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         if parts.is_empty() {
             break;
         }
-        parts.iter().try_for_each(|part| tell(part, context))?;
+        parts.iter().try_for_each(|part| tell(part, &store, context))?;
     }
     end(&answer, args, context)?;
     Ok(Exit::Well)
@@ -91,18 +92,25 @@ fn end(answer: &Answer, args: &Args, context: &mut Context) -> Result<(), Error>
     lines.iter().try_for_each(|line| context.output.line(style.paint(Tone::Dim, line)))
 }
 
-fn tell(part: &Part, context: &mut Context) -> Result<(), Error> {
-    let style = context.output.style;
+fn tell(part: &Part, store: &Store, context: &mut Context) -> Result<(), Error> {
+    let (style, joined) = (context.output.style, store.joined()?);
+    let sealing = |row: &LogEntry| {
+        joined.sealing(row.leaf_index).map_err(|error| handlers::commit::ledger_error("read the checkpoints", error))
+    };
+    let json = |row: &LogEntry, context: &mut Context| {
+        let checkpoint = sealing(row)?.map(|sealing| sealing.size);
+        context.output.object(&Line { checkpoint: Some(checkpoint), ..line(Some(row.leaf_index), &row.entry)? })
+    };
     match part {
-        Part::Stream(rows) if context.output.json => {
-            rows.iter().try_for_each(|row| context.output.object(&line(Some(row.leaf_index), &row.entry)?))
-        }
-        Part::Entry(row) if context.output.json => context.output.object(&line(Some(row.leaf_index), &row.entry)?),
+        Part::Stream(rows) if context.output.json => rows.iter().try_for_each(|row| json(row, context)),
+        Part::Entry(row) if context.output.json => json(row, context),
         Part::Stream(rows) => {
             let entries: Vec<Entry> = rows.iter().map(|row| row.entry.clone()).collect();
-            context.output.text(told(&read(&entries)?, style))
+            let numbered = |row: &LogEntry| Ok((row.entry.header.seq, sealing(row)?));
+            let sealed: Vec<_> = rows.iter().map(numbered).collect::<Result<_, handlers::Error>>()?;
+            context.output.text(told(&read(&entries)?, &sealing::line(&sealed, style), style))
         }
-        Part::Entry(row) => context.output.line(one_line(row, style)?),
+        Part::Entry(row) => context.output.line(one_line(row, &sealing::short(sealing(row)?), style)?),
     }
 }
 
@@ -114,8 +122,8 @@ pub(super) fn read(stream: &[Entry]) -> Result<History, Error> {
     })
 }
 
-/// Returns the history of one stream for people: facts, then the timeline.
-pub(super) fn told(history: &History, style: Style) -> String {
+/// Returns the history of one stream for people: facts, then the timeline, then what seals it.
+pub(super) fn told(history: &History, sealed: &str, style: Style) -> String {
     let mut facts = vec![style.paint(Tone::Strong, &history.stream), history.standing.told()];
     facts.extend(history.modality.map(str::to_owned));
     facts.extend(history.sop_class.as_deref().map(|uid| format!("SOP Class {uid}")));
@@ -129,6 +137,7 @@ pub(super) fn told(history: &History, style: Style) -> String {
         text.push('\n');
     }
     text.push_str(&timeline::render(&history.moments, style));
+    text.push_str(sealed);
     text.push('\n');
     text
 }
@@ -147,11 +156,12 @@ pub(super) fn tell_entry(entry: &Entry, context: &mut Context) -> Result<(), Err
     context.output.line(format!("{about}  {:<16}  {told}", moment.step))
 }
 
-fn one_line(row: &LogEntry, style: Style) -> Result<String, Error> {
+fn one_line(row: &LogEntry, sealed: &str, style: Style) -> Result<String, Error> {
     let history = read(std::slice::from_ref(&row.entry))?;
     let Some(moment) = history.moments.first() else { return Ok(String::new()) };
     let about = format!("{:>6}  {}  {}/{}", row.leaf_index, moment.recorded_at, history.stream, moment.seq);
-    Ok(format!("{}  {:<16}  {}", style.paint(Tone::Dim, &about), moment.step, moment.told))
+    let sealed = style.paint(Tone::Dim, sealed);
+    Ok(format!("{}  {:<16}  {}  {sealed}", style.paint(Tone::Dim, &about), moment.step, moment.told))
 }
 
 /// An entry as one line of JSON, as `cli/schemas/history.v1.json` says. The events are the stored text, not written anew.
@@ -168,6 +178,9 @@ struct Line<'a> {
     subject: Option<String>,
     decision_id: String,
     leaf: String,
+    /// The size of the smallest checkpoint over it, null while there is none; none where entries are told as they come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoint: Option<Option<u64>>,
     events: &'a RawValue,
 }
 
@@ -190,6 +203,7 @@ fn line(leaf_index: Option<u64>, entry: &Entry) -> Result<Line<'_>, Error> {
         subject: header.subject.map(|subject| subject.to_string()),
         decision_id: header.decision_id.to_string(),
         leaf: entry.leaf.base64(),
+        checkpoint: None,
         events,
     })
 }

@@ -23,10 +23,14 @@ mod verify;
 mod views;
 mod watch;
 mod why;
+mod witness;
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use handlers::runner::report::Summary;
+use handlers::witness::client::Witnesses;
 
 use crate::config::{Config, Flag};
 use crate::error::Error;
@@ -35,6 +39,7 @@ use crate::guard::{Guard, Use};
 use crate::logs;
 use crate::output::Output;
 use crate::ui::item::printable;
+use crate::witnesses;
 
 /// What the program can be asked to do.
 #[derive(Debug, clap::Subcommand)]
@@ -58,6 +63,7 @@ pub(crate) enum Verb {
     Restore(restore::Args),
     Recover(recover::Args),
     Forget(forget::Args),
+    Witness(witness::Args),
     Doctor(doctor::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -87,6 +93,7 @@ impl Verb {
             Self::Restore(args) => restore::run(args, context),
             Self::Recover(args) => recover::run(args, context),
             Self::Forget(args) => forget::run(args, context),
+            Self::Witness(args) => witness::run(args, context),
             Self::Doctor(args) => doctor::run(args, context),
             Self::Config(args) => config::run(args, context),
             Self::Completions(args) => completions::run(args, context),
@@ -115,7 +122,12 @@ impl Verb {
             | Self::Backup(_)
             | Self::Doctor(_) => Use::Asks,
             Self::Recover(_) => Use::Makes,
-            Self::Restore(_) | Self::Explain(_) | Self::Config(_) | Self::Completions(_) | Self::Man(_) => Use::None,
+            Self::Witness(_)
+            | Self::Restore(_)
+            | Self::Explain(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Man(_) => Use::None,
         }
     }
 
@@ -143,6 +155,7 @@ impl Verb {
             | Self::Doctor(_)
             | Self::Restore(_)
             | Self::Explain(_)
+            | Self::Witness(_)
             | Self::Config(_)
             | Self::Completions(_)
             | Self::Man(_) => false,
@@ -170,6 +183,8 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     /// How a person called this program, for the commands that are proposed next.
     pub(crate) program: String,
+    /// Who cosigns checkpoints, once the configuration is read.
+    pub(crate) witnesses: OnceCell<Arc<Witnesses>>,
 }
 
 impl Context {
@@ -188,6 +203,9 @@ impl Context {
     pub(crate) fn config(&self, flags: &[Flag]) -> Result<Config, Error> {
         let config = Config::load(&self.store, std::env::vars_os(), flags)?;
         logs::start(&config);
+        if let Some(witnesses) = witnesses::of(&self.store, &config) {
+            self.witnesses.set(witnesses).ok();
+        }
         Ok(config)
     }
 }
@@ -216,7 +234,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// Waits for a question to the ledger, which needs neither timers nor threads.
-fn block_on<T>(asked: impl Future<Output = T>) -> Result<T, Error> {
+pub(crate) fn block_on<T>(asked: impl Future<Output = T>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|cause| Error::Threads { cause })?;
     Ok(runtime.block_on(asked))
 }

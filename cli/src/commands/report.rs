@@ -116,6 +116,10 @@ fn deliver(
     done
 }
 
+fn unread(error: ledger::Error) -> Error {
+    handlers::commit::ledger_error("read the checkpoints of the log", error).into()
+}
+
 fn broken(cause: io::Error) -> Error {
     Error::Write { what: "the report", cause }
 }
@@ -153,7 +157,9 @@ fn write_csv(store: &Store, scope: &Scope, size: u64, out: &mut impl Write) -> R
         from = last.leaf_index + 1;
         for row in page.iter().filter(|row| scope.holds(&row.entry.header)) {
             let header = &row.entry.header;
-            let lines = csv::lines(row.leaf_index, header, &row.entry.body).map_err(|error| Error::Entry {
+            // One that came after the report's last entry is not told: the same size gives the same bytes.
+            let sealed = store.ledger.checkpoint_of(row.leaf_index).map_err(unread)?.filter(|sealed| *sealed <= size);
+            let lines = csv::lines(row.leaf_index, header, &row.entry.body, sealed).map_err(|error| Error::Entry {
                 stream: header.stream.to_string(),
                 seq: header.seq,
                 code: error.code(),
@@ -218,11 +224,15 @@ fn first_bad(report: &Report) -> Option<String> {
     if report.integrity.sound {
         return None;
     }
-    let index = report.integrity.findings.iter().filter_map(|finding| finding.leaf_index).min();
-    Some(index.map_or_else(
-        || "no entry, but the head or the file around the entries".to_owned(),
-        |index| format!("entry {index}"),
-    ))
+    // Findings of logs that ended before a recovery come first, and are named with their log.
+    let first = report.integrity.findings.iter().find(|finding| finding.log.is_some());
+    let here = report.integrity.findings.iter().filter(|finding| finding.leaf_index.is_some());
+    let first = first.or_else(|| here.min_by_key(|finding| finding.leaf_index));
+    let none = "no entry, but the head or the file around the entries".to_owned();
+    Some(first.map_or(none.clone(), |finding| {
+        let entry = finding.leaf_index.map_or(none, |index| format!("entry {index}"));
+        finding.log.as_ref().map_or(entry.clone(), |log| format!("{entry} of {log}"))
+    }))
 }
 
 fn tell(made: &Made, report: &Report, context: &mut Context) -> Result<(), Error> {

@@ -55,6 +55,9 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     context.config(&[])?;
     let outside = outside(args)?;
     let alone = args.log.clone().or_else(|| published_alone(&context.store));
+    if alone.is_some() && args.objects {
+        return Err(usage("--objects needs the ledger, and here lies a published log alone".to_owned()));
+    }
     let mut claims = None;
     let audit = match &alone {
         Some(folder) => audit::audit_published(folder, &outside)?,

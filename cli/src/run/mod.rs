@@ -28,6 +28,8 @@ use handlers::sealer::Beside;
 use handlers::store::{self, Access, Store};
 use handlers::surroundings::{Surroundings as _, System};
 use handlers::sweeper;
+use handlers::witness::Cosigning;
+use handlers::witness::client::Witnesses;
 use ledger::SqliteLedger;
 
 use crate::config::Config;
@@ -85,6 +87,8 @@ pub(crate) struct Run {
     beat_ms: u64,
     /// Nothing is written.
     dry: bool,
+    /// Who cosigns checkpoints while it runs.
+    witnesses: Option<Arc<Witnesses>>,
 }
 
 impl Run {
@@ -119,7 +123,12 @@ impl Run {
         let observer = Arc::clone(&watch) as Arc<dyn handlers::runner::report::Observer>;
         let runner = Runner::new(pipeline, bus.clone(), run_limits(config), intake, observer);
         let (idle_ms, beat_ms) = (config.number("study.idle_ms"), config.number("heartbeat.idle_ms"));
-        Self { store, runner, workers: workers(config), watch, bus, idle_ms, beat_ms, dry }
+        Self { store, runner, workers: workers(config), watch, bus, idle_ms, beat_ms, dry, witnesses: None }
+    }
+
+    /// Has checkpoints cosigned while it runs.
+    pub(crate) fn cosigned_by(self, witnesses: Option<&Arc<Witnesses>>) -> Self {
+        Self { witnesses: witnesses.filter(|_| !self.dry).cloned(), ..self }
     }
 
     /// Returns the store.
@@ -140,7 +149,7 @@ impl Run {
         timings: bool,
         mut tell: impl FnMut(Report) -> Result<(), Error>,
     ) -> Result<Done, Error> {
-        let Self { store, runner, workers, watch, bus, idle_ms, dry, .. } = self;
+        let Self { store, runner, workers, watch, bus, idle_ms, dry, witnesses, .. } = self;
         let total = match &task {
             Task::Process(items) => items.len() as u64,
             Task::Put(events) => events.len() as u64,
@@ -152,6 +161,7 @@ impl Run {
         let steps = Arc::clone(&watch);
         let log = store.ledger.clone();
         let beside = (!dry).then(|| Beside::start(store.root()));
+        let cosigning = witnesses.map(|witnesses| Cosigning::start(store.root(), witnesses));
         // The worker closes the reports when it ends, however it ends.
         let worker = worker
             .spawn(move || work(follow(runner, task, log), workers, watch))
@@ -173,6 +183,7 @@ impl Run {
             sweep_studies(&store, &bus, steps.as_ref(), idle_ms);
         }
         finish(beside);
+        drop(cosigning);
         signals.stop();
         drop(bars);
         let cpu_ms = timings.then(cpu::measure);

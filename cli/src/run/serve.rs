@@ -10,6 +10,7 @@ use handlers::sealer::{Beside, beat};
 use handlers::store::Store;
 use handlers::surroundings::System;
 use handlers::watch::{News, QUEUE_MAX, Told, WatchOptions, Watcher};
+use handlers::witness::Cosigning;
 use tokio::sync::mpsc;
 
 use super::{Done, Places, Run, finish, panicked, signals, sweep_studies, work};
@@ -51,7 +52,7 @@ impl Run {
         options: WatchOptions,
         mut tell: impl FnMut(Tale) -> Result<(), Error>,
     ) -> Result<Done, Error> {
-        let Self { store, runner, workers, watch, bus, idle_ms, beat_ms, .. } = self;
+        let Self { store, runner, workers, watch, bus, idle_ms, beat_ms, witnesses, .. } = self;
         let (sources, told) = (Arc::clone(&store.sources), Arc::clone(&watch) as Arc<dyn Told>);
         let keys = store.keys.clone();
         let watcher = Watcher::new(folder, store.root(), sources, keys, Arc::new(System), options, told)?;
@@ -65,6 +66,7 @@ impl Run {
         // The sender goes with the watcher, however that ends; then the run ends as well.
         let watching = spawned("watch").spawn(move || watcher.run(&items)).map_err(failed)?;
         let beside = Beside::start(store.root());
+        let cosigning = witnesses.map(|witnesses| Cosigning::start(store.root(), witnesses));
         let (mut told, mut swept, mut beaten) = (Ok(()), Instant::now(), Instant::now());
         let beat_every = Duration::from_millis(beat_ms / 4).clamp(SWEEP_EVERY_MIN, SWEEP_EVERY_MAX);
         let sweep_every = Duration::from_millis(idle_ms).clamp(SWEEP_EVERY_MIN, SWEEP_EVERY_MAX);
@@ -94,6 +96,7 @@ impl Run {
         }
         sweep_studies(&store, &bus, steps.as_ref(), idle_ms);
         finish(Some(beside));
+        drop(cosigning);
         signals.stop();
         drop(store);
         told?;

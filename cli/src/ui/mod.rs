@@ -9,5 +9,6 @@ pub(crate) mod objects;
 pub(crate) mod progress;
 pub(crate) mod replay;
 pub(crate) mod sealed;
+pub(crate) mod sealing;
 pub(crate) mod table;
 pub(crate) mod timeline;

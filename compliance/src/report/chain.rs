@@ -99,7 +99,8 @@ impl Chain {
             };
             (0..).zip(self.ranges).map(named).collect()
         };
-        for index in findings.iter().filter_map(|finding| finding.leaf_index) {
+        let here = findings.iter().filter(|finding| finding.log.is_none());
+        for index in here.filter_map(|finding| finding.leaf_index) {
             let at = blocks.iter().position(|block| index <= block.last).or(blocks.len().checked_sub(1));
             if let Some(at) = at {
                 blocks[at].bad = true;
@@ -151,7 +152,14 @@ mod tests {
         assert!(run.iter().all(|block| block.bad || block.last < 201 || block.first >= 499));
         let mut chain = Chain::new();
         (0..10).for_each(|index| chain.add(index, UtcMillis::from_unix_ms(0), true, false));
-        let finding = Finding { code: "link".into(), leaf_index: Some(3), at_or_after: false, meaning: String::new() };
-        assert_eq!(chain.finish(&[finding]).iter().position(|block| block.bad), Some(3));
+        let of = |leaf_index, log: Option<&str>| {
+            let (code, meaning, log) = ("link".into(), String::new(), log.map(str::to_owned));
+            Finding { code, leaf_index: Some(leaf_index), log, at_or_after: false, meaning }
+        };
+        // One of a log before a recovery marks nothing here.
+        assert_eq!(
+            chain.finish(&[of(1, Some("ledger.0.sqlite")), of(3, None)]).iter().position(|block| block.bad),
+            Some(3)
+        );
     }
 }

@@ -86,6 +86,9 @@ pub const EVIDENCE: &[(&str, Query)] = &[
     ("incidents_recorded", incidents_recorded),
     ("oldest_entry", oldest_entry),
     ("identifiers_acted_on", identifiers_acted_on),
+    ("backups_made", backups_made),
+    ("recoveries_recorded", recoveries_recorded),
+    ("sources_forgotten", sources_forgotten),
     ("no_evidence", no_evidence),
 ];
 
@@ -146,17 +149,29 @@ fn identified_actors(report: &Report) -> Evidence {
 fn recorded_activity(report: &Report) -> Evidence {
     let (count, kinds) = (report.events.values().sum(), report.events.len());
     let verdict = if count > 0 { Verdict::Pass } else { Verdict::Manual };
-    of(verdict, count, format!("{count} events of {kinds} types in {} entries", report.entries))
+    let opened = events(report, &["imaging.object.accessed.v1"]);
+    let told = format!(
+        "{count} events of {kinds} types in {} entries; {opened} of them say that a person opened an object",
+        report.entries
+    );
+    of(verdict, count, told)
 }
 
 fn verified_ledger(report: &Report) -> Evidence {
-    let integrity = &report.integrity;
+    let (integrity, sealing) = (&report.integrity, &report.sealing);
+    if integrity.sound && sealing.newest_is_of_these_entries == Some(false) {
+        return of(Verdict::Partial, 1, "the newest checkpoint names another root than the entries have".to_owned());
+    }
     if integrity.sound {
-        return of(
-            Verdict::Pass,
-            integrity.verified,
-            format!("all {} entries of the log verified for this report", integrity.verified),
-        );
+        let sealed = match sealing.checkpoints_count {
+            0 => "no signed checkpoint seals those in scope".to_owned(),
+            count => format!(
+                "signed checkpoints that seal those in scope: {count}; entries not sealed yet: {}",
+                sealing.unsealed
+            ),
+        };
+        let told = format!("all {} entries of the log verified for this report; {sealed}", integrity.verified);
+        return of(Verdict::Pass, integrity.verified, told);
     }
     of(
         Verdict::Partial,
@@ -199,6 +214,28 @@ fn identifiers_acted_on(report: &Report) -> Evidence {
     let actions: u64 = report.deidentification.classes.iter().flat_map(|sum| sum.actions.values()).sum();
     let told = format!("{actions} actions on attributes; {classes} of the 18 classes were met in the objects");
     of(if actions > 0 { Verdict::Partial } else { Verdict::Manual }, actions, told)
+}
+
+fn backups_made(report: &Report) -> Evidence {
+    let count = events(report, &["imaging.backup.made.v1"]);
+    let verdict = if count > 0 { Verdict::Partial } else { Verdict::Manual };
+    of(
+        verdict,
+        count,
+        format!("{count} backups recorded, each with size and root of the log and the digest of its manifest"),
+    )
+}
+
+fn recoveries_recorded(report: &Report) -> Evidence {
+    let count = events(report, &["imaging.ledger.recovered.v1"]);
+    let verdict = if count > 0 { Verdict::Partial } else { Verdict::Manual };
+    of(verdict, count, format!("{count} recoveries recorded, each with what was held and what was restored"))
+}
+
+fn sources_forgotten(report: &Report) -> Evidence {
+    let count = events(report, &["imaging.source.forgotten.v1"]);
+    let verdict = if count > 0 { Verdict::Partial } else { Verdict::Manual };
+    of(verdict, count, format!("{count} times a study's places, copies and notes were erased, with a reason"))
 }
 
 fn no_evidence(_: &Report) -> Evidence {

@@ -10,13 +10,13 @@ use super::fold::action;
 
 /// The columns.
 pub const HEADER: &str = "leafindex,recorded_at,stream,seq,event_type,actor,study,outcome,code,detail,size_bytes,sha256,new_study_uid,\
-    profile,profile_digest,warnings,decision_id\r\n";
+    profile,profile_digest,warnings,decision_id,checkpoint\r\n";
 
-/// Returns the lines of one entry, one an event.
+/// Returns the lines of one entry, one an event; `checkpoint` is the size of the one that seals it.
 ///
 /// # Errors
 /// A body that this program cannot read.
-pub fn lines(leaf_index: u64, header: &Header, body: &str) -> Result<String, ReadError> {
+pub fn lines(leaf_index: u64, header: &Header, body: &str, checkpoint: Option<u64>) -> Result<String, ReadError> {
     let mut text = String::new();
     for event in events::read(body.as_bytes())? {
         let Told { outcome, code, detail, size_bytes, sha256, new_study_uid, profile, profile_digest, warnings } =
@@ -39,6 +39,7 @@ pub fn lines(leaf_index: u64, header: &Header, body: &str) -> Result<String, Rea
             profile_digest,
             warnings,
             header.decision_id.to_string(),
+            checkpoint.map(|size| size.to_string()).unwrap_or_default(),
         ];
         let cells: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
         text.push_str(&cells.join(","));

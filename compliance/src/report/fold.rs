@@ -14,7 +14,7 @@ use super::sample::{self, Runs};
 use super::studies::{Object, Phased, Standing, Studies};
 use super::{
     Access, Deidentification, FORMAT, Finding, Incident, Incidents, Integrity, NOT_SHOWN, ProfileUse, ROWS_MAX,
-    ReplayRun, Replays, Report, Scope, Seal, Told, Warnings,
+    ReplayRun, Replays, Report, Scope, Seal, Sealing, Told, Warnings,
 };
 
 /// Most distinct codes, people and profiles that are told apart; what comes later counts in the totals only.
@@ -28,10 +28,13 @@ pub struct Fold {
     /// Index that the next entry must have.
     next: u64,
     frontier: Option<Frontier>,
+    /// A size whose root is wanted, and the root once the log was read so far.
+    wanted: Option<(u64, Option<String>)>,
     origin: String,
     chain: Chain,
     in_scope: Runs,
     entries: u64,
+    leaves: Option<(u64, u64)>,
     span: Option<(UtcMillis, UtcMillis)>,
     events: BTreeMap<&'static str, u64>,
     studies: Studies,
@@ -53,10 +56,12 @@ impl Fold {
             as_of: as_of.unwrap_or(u64::MAX),
             next: 0,
             frontier: Some(Frontier::new()),
+            wanted: None,
             origin: String::new(),
             chain: Chain::new(),
             in_scope: Runs::default(),
             entries: 0,
+            leaves: None,
             span: None,
             events: BTreeMap::new(),
             studies: Studies::default(),
@@ -71,13 +76,31 @@ impl Fold {
         }
     }
 
+    /// Notes on the way which root the first `size` entries have.
+    #[must_use]
+    pub fn with_root_at(mut self, size: Option<u64>) -> Self {
+        self.wanted = size.map(|size| (size, None));
+        self
+    }
+
+    /// Returns that root, once so many entries were read.
+    pub fn root_at(&self) -> Option<&str> {
+        self.wanted.as_ref()?.1.as_deref()
+    }
+
+    /// Returns the lowest and the highest leaf index in scope so far.
+    pub fn leaves(&self) -> Option<(u64, u64)> {
+        self.leaves
+    }
+
     /// Takes in the next entry; one beyond the size asked for is passed over. A lower index than before begins anew: the
     /// verification that feeds this may read the store a second time. `events` are those of its body; none where this program
     /// cannot read them, and then the entry counts as an entry only.
     pub fn push(&mut self, leaf_index: u64, header: &Header, events: &[Event]) {
         if leaf_index < self.next {
             let as_of = (self.as_of != u64::MAX).then_some(self.as_of);
-            *self = Self::new(self.scope.clone(), as_of);
+            let wanted = self.wanted.as_ref().map(|(size, _)| *size);
+            *self = Self::new(self.scope.clone(), as_of).with_root_at(wanted);
         }
         if leaf_index >= self.as_of {
             return;
@@ -87,6 +110,11 @@ impl Fold {
         match &mut self.frontier {
             Some(frontier) if !after_gap => frontier.push(leaf_hash(&header.render())),
             frontier => *frontier = None,
+        }
+        if let (Some((size, root)), Some(frontier)) = (&mut self.wanted, &self.frontier)
+            && *size == self.next
+        {
+            *root = Some(frontier.root().base64());
         }
         if self.origin.is_empty() {
             self.origin = header.origin.to_string();
@@ -98,6 +126,7 @@ impl Fold {
         }
         self.in_scope.push(leaf_index);
         self.entries += 1;
+        self.leaves = Some(self.leaves.map_or((leaf_index, leaf_index), |(first, _)| (first, leaf_index)));
         let at = header.recorded_at;
         self.span = Some(self.span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
         for event in events {
@@ -196,7 +225,7 @@ impl Fold {
 
     /// Returns the report. `integrity` is what a verification of the same store found; the sample holds indices and ranks, and
     /// the caller fills in the headers.
-    pub fn finish(self, integrity: Integrity) -> Report {
+    pub fn finish(self, integrity: Integrity, sealing: Sealing) -> Report {
         let (funnel, studies, objects) = self.studies.finish();
         let root = self.frontier.map(|frontier| frontier.root().base64());
         // Of a sound log the verdict is on the entries that the seal counts, however far the log has grown since.
@@ -224,6 +253,7 @@ impl Fold {
             sample: sample::draw(&self.in_scope, root.clone()),
             seal: Seal { origin: self.origin, size, root },
             integrity,
+            sealing,
             entries: self.entries,
             first_recorded_at: self.span.map(|(first, _)| first.to_string()),
             last_recorded_at: self.span.map(|(_, last)| last.to_string()),
@@ -280,14 +310,20 @@ impl Finding {
     /// An entry that cannot stand where it does, as the audit of the steps' order says; `why` is a constant sentence.
     pub fn step_order(leaf_index: u64, why: &str) -> Self {
         let meaning = format!("The entry cannot stand there: {why}.");
-        Self { code: "step_order".to_owned(), leaf_index: Some(leaf_index), at_or_after: false, meaning }
+        Self { code: "step_order".to_owned(), leaf_index: Some(leaf_index), log: None, at_or_after: false, meaning }
+    }
+
+    /// The same in another log than the present one.
+    #[must_use]
+    pub fn of_log(self, log: Option<String>) -> Self {
+        Self { log, ..self }
     }
 }
 
 impl From<&ledger::verify::Finding> for Finding {
     fn from(found: &ledger::verify::Finding) -> Self {
         let (code, meaning) = (found.code.code().to_owned(), found.code.meaning().to_owned());
-        Self { code, meaning, leaf_index: found.leaf_index, at_or_after: found.at_or_after }
+        Self { code, meaning, leaf_index: found.leaf_index, log: None, at_or_after: found.at_or_after }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod csv;
 mod fold;
 pub mod html;
 mod sample;
+pub mod sealing;
 mod studies;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use classes::{Class, ClassActions};
 pub use controls::Judged;
 pub use fold::Fold;
 pub use sample::{Sample, Sampled};
+pub use sealing::Sealing;
 pub use studies::{ObjectRow, Phase, Study};
 
 /// Version of the report's JSON; `compliance/schemas/report.v1.json` is its schema.
@@ -98,6 +100,8 @@ pub struct Finding {
     pub code: String,
     /// Index of the entry; none where no entry is meant.
     pub leaf_index: Option<u64>,
+    /// The log that ended before a recovery in which it stands, by its file; none for the present one.
+    pub log: Option<String>,
     /// Whether the cause may lie after that index.
     pub at_or_after: bool,
     /// One sentence for people.
@@ -258,6 +262,8 @@ pub struct Report {
     pub seal: Seal,
     /// What verification found.
     pub integrity: Integrity,
+    /// How far the log is sealed.
+    pub sealing: Sealing,
     /// How many entries are in scope.
     pub entries: u64,
     /// When the first of them was recorded.
@@ -301,5 +307,6 @@ pub const NOT_SHOWN: &[&str] = &[
     "Changes of the configuration are not recorded as such; a change of the profile shows as another profile digest.",
     "Reviews of activity by a person are not recorded yet; that a history or a report was read is.",
     "No text inside pixels is looked for: what may carry burned-in identifiers is quarantined, not judged.",
-    "A log that was rewritten as a whole is found only by comparing with an export or a seal that was kept elsewhere.",
+    "A log that was rewritten as a whole is found only with a checkpoint, an export or a seal that was kept elsewhere.",
+    "What lies in the store is not read for this report: `medimg verify --objects` does that.",
 ];

@@ -101,7 +101,7 @@ fn folded(scope: Scope, as_of: Option<u64>, indices: impl IntoIterator<Item = u6
         let (header, body) = &log[usize::try_from(index).expect("small")];
         fold.push(index, header, &events::read(body.as_bytes()).expect("it reads"));
     }
-    fold.finish(sound())
+    fold.finish(sound(), Sealing::default())
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn an_entry_whose_events_cannot_be_read_counts_as_an_entry_only() {
     let (header, _) = entry(1, 0, received());
     let mut fold = Fold::new(Scope::All, None);
     fold.push(0, &header, &[]);
-    let report = fold.finish(sound());
+    let report = fold.finish(sound(), Sealing::default());
     assert_eq!((report.entries, report.events.len(), report.chain[0].entries), (1, 0, 1));
 }
 
@@ -168,7 +168,7 @@ fn every_row_of_the_control_matrix_has_a_verdict_and_its_limit() {
     let verdict = |section: &str| report.controls.iter().find(|row| row.section == section).map(|row| row.verdict);
     assert_eq!(verdict("164.312(c)(1)"), Some(controls::Verdict::Pass));
     assert_eq!(verdict("164.528"), Some(controls::Verdict::Manual));
-    let unsound = Fold::new(Scope::All, None).finish(Integrity::default());
+    let unsound = Fold::new(Scope::All, None).finish(Integrity::default(), Sealing::default());
     let integrity = unsound.controls.iter().find(|row| row.section == "164.312(c)(1)");
     assert_eq!(integrity.map(|row| row.verdict), Some(controls::Verdict::Partial));
 }

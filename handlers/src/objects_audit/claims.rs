@@ -151,7 +151,7 @@ impl Claims {
     fn take_in(&mut self, at: At, header: &Header, events: &[Event]) {
         if header.types.iter().any(|name| ENDS.iter().any(|end| name.starts_with(end))) {
             self.open.remove(&header.stream);
-        } else if header.types.iter().any(|name| is_of_object(name)) {
+        } else if header.types.iter().any(is_of_object) {
             self.open.insert(header.stream);
         }
         let done = events.iter().try_for_each(|event| self.event(at, header, event));

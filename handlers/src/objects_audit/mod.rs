@@ -1,5 +1,5 @@
 //! The audit of the objects: is what lies in the store what the entries say, and does an entry name everything that lies there?
-//! Every byte is read again. Writes nothing into the store, and needs no key (docs/adr/0012-objects-against-entries.md).
+//! Every byte is read again. Writes nothing into the store, and needs no key (docs/adr/0013-objects-against-entries.md).
 //!
 //! Order: the entries first, as one state; then the listings, each name held against the entries; then what the entries call
 //! delivered and no listing named. What was appended meanwhile is read before anything is called unknown.

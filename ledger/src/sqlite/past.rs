@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-use super::{SqliteLedger, connect, read};
+use super::{SqliteLedger, connect, read, seal};
 use crate::{Appended, Decision, Entry, Error, LogEntry, Origin, Receipt, StreamKey, Tag, Tagged, Tip};
 
 /// One log that has ended.
@@ -86,6 +86,23 @@ impl SqliteLedger {
     pub fn past_tagged(&self, number: usize, tag: &Tag, from: u64, limit: usize) -> Result<Vec<Tagged>, Error> {
         let Some(past) = self.past.get(number) else { return Ok(Vec::new()) };
         past.read(|connection, _| read::tagged(connection, tag, from, limit))
+    }
+
+    /// Returns the size of the smallest checkpoint that covers the leaf of the present log; none while it is not sealed.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn checkpoint_of(&self, leaf_index: u64) -> Result<Option<u64>, Error> {
+        self.read(|connection| seal::checkpoint_of(connection, leaf_index))
+    }
+
+    /// Returns the same of the log that ended `number`-th (from 0); one that ended before there was sealing has none.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn past_checkpoint_of(&self, number: usize, leaf_index: u64) -> Result<Option<u64>, Error> {
+        let Some(past) = self.past.get(number) else { return Ok(None) };
+        past.read(|connection, _| seal::checkpoint_of(connection, leaf_index))
     }
 
     /// Returns the entries that the stream has in logs that have ended.

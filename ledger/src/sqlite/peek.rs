@@ -54,6 +54,29 @@ impl Peek {
         settled(&self.path, |snapshot| read::entries(&snapshot.connection, &self.origin, from, limit))
     }
 
+    /// Returns the size of the smallest checkpoint that covers the leaf; none while it is not sealed.
+    ///
+    /// # Errors
+    /// As opening.
+    pub fn checkpoint_of(&self, leaf_index: u64) -> Result<Option<u64>, Error> {
+        settled(&self.path, |snapshot| seal::checkpoint_of(&snapshot.connection, leaf_index))
+    }
+
+    /// Returns how many kept checkpoints have a size in the range, and the newest of them, at most `limit`: size and note.
+    ///
+    /// # Errors
+    /// As opening; [`Error::Damaged`] when one is ill-formed.
+    pub fn checkpoints(
+        &self,
+        sizes: std::ops::RangeInclusive<u64>,
+        limit: usize,
+    ) -> Result<(u64, Vec<(u64, String)>), Error> {
+        if self.sealed.is_none() {
+            return Ok((0, Vec::new()));
+        }
+        settled(&self.path, |snapshot| seal::checkpoints(&snapshot.connection, sizes.clone(), limit))
+    }
+
     /// Returns every value that stands beside the log, by name, without the origin.
     ///
     /// # Errors

@@ -154,6 +154,42 @@ pub(super) fn load(connection: &Connection) -> Result<Sealed, Error> {
     head.map(|head| Sealed { head, staged }).ok_or_else(|| damaged("the sealed head contradicts itself"))
 }
 
+/// Returns the size of the smallest checkpoint that covers the leaf; none while it is not sealed.
+pub(super) fn checkpoint_of(connection: &Connection, leaf_index: u64) -> Result<Option<u64>, Error> {
+    // A log that ended before there was sealing has no such table.
+    let there = "SELECT count(*) FROM sqlite_schema WHERE name = 'checkpoints'";
+    if cached(connection, there)?.query_row([], |row| row.get::<_, i64>(0)).map_err(classify)? == 0 {
+        return Ok(None);
+    }
+    let sql = "SELECT size FROM checkpoints WHERE size > ? ORDER BY size LIMIT 1";
+    let read = |row: &rusqlite::Row<'_>| Ok(unsigned(row.get_ref(0)?));
+    let found = cached(connection, sql)?.query_row([signed(leaf_index)?], read).optional().map_err(classify)?;
+    Ok(found.flatten())
+}
+
+/// Returns how many checkpoints have a size in the range, and the newest of them: size and note.
+pub(super) fn checkpoints(
+    connection: &Connection,
+    sizes: std::ops::RangeInclusive<u64>,
+    limit: usize,
+) -> Result<(u64, Vec<(u64, String)>), Error> {
+    let (from, to) = (signed(*sizes.start())?, signed((*sizes.end()).min(i64::MAX as u64))?);
+    let count = "SELECT count(*) FROM checkpoints WHERE size BETWEEN ? AND ?";
+    let count = cached(connection, count)?.query_row([from, to], |row| row.get::<_, i64>(0)).map_err(classify)?;
+    let sql = "SELECT size, note FROM checkpoints WHERE size BETWEEN ? AND ? ORDER BY size DESC LIMIT ?";
+    let mut statement = cached(connection, sql)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![from, to, limit]).map_err(classify)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(classify)? {
+        let column = |at| row.get_ref(at).map_err(classify);
+        let note = text(column(1)?).and_then(|note| String::from_utf8(note).ok());
+        let kept = unsigned(column(0)?).zip(note);
+        found.push(kept.ok_or_else(|| damaged("a checkpoint that is kept is ill-formed"))?);
+    }
+    Ok((count.unsigned_abs(), found))
+}
+
 fn signed(number: u64) -> Result<i64, Error> {
     i64::try_from(number).map_err(|_| damaged("the log is longer than a log can be"))
 }

@@ -113,7 +113,7 @@ fn one_history(study: &str, context: &mut Context) -> Result<(), Error> {
         style.paint(Tone::Strong, study),
         objects.len()
     ))?;
-    let told = history::told(first, style);
+    let told = history::told(first, "", style);
     context.output.text(told)
 }
 

@@ -141,7 +141,7 @@ pub(super) fn integrity(report: &Report) -> Markup {
         (verdict(report))
         (figures::chain(&report.chain))
         p { "For this report every entry was read back and checked: the hash of its header and body, its link to the entry before it in its stream, its tags, the Merkle tree over all entries, and that the steps stand in an order the pipeline can have walked. "
-            "What this finds is change, insertion, deletion and reordering below the seal. Keep size and root of the cover outside the store: a log that no longer contains them was rewritten." }
+            "What this finds is change, insertion, deletion and reordering below the seal. Keep the checkpoint below, or size and root of the cover, outside the store: a log that no longer contains them was rewritten." }
         @if !integrity.findings.is_empty() {
             table {
                 caption { "Findings (" (integrity.findings.len()) " of " (grouped(integrity.findings_count)) ")" }
@@ -154,11 +154,52 @@ pub(super) fn integrity(report: &Report) -> Markup {
                                 @if one.at_or_after { "≥ " }
                                 (one.leaf_index.map_or_else(|| "–".to_owned(), grouped))
                             }
-                            td { (one.meaning) }
+                            td { @if let Some(log) = &one.log { (log) ": " } (one.meaning) }
                         }
                     }
                 }
             }
+        }
+        (sealed(report))
+    }
+}
+
+/// How far the log is sealed: what an outsider can hold against it.
+fn sealed(report: &Report) -> Markup {
+    let sealing = &report.sealing;
+    html! {
+        h3 { "Sealed by signed checkpoints" }
+        @match (&sealing.newest, sealing.newest_is_of_these_entries) {
+            (None, _) => p { "No entry is sealed: the store keeps no signed checkpoint of this log." },
+            (Some(_), Some(false)) => p.verdict.bad { "✗ The newest checkpoint names another root than the entries read for this report have." },
+            (Some(_), _) => p.verdict.good { "✓ The root that the newest checkpoint names is that of the entries read for this report." },
+        }
+        p {
+            @if sealing.unsealed == 0 { "Every entry is sealed. " }
+            @else { (several(sealing.unsealed, "entry")) " at the end of the log " @if sealing.unsealed == 1 { "is" } @else { "are" } " not sealed yet. " }
+            "A checkpoint is worth what it is worth outside this store: whoever keeps one, or a witness that has signed it, finds a log that was cut below it or rewritten."
+        }
+        @if !sealing.checkpoints.is_empty() {
+            div.wide { table {
+                caption { "Checkpoints that seal entries in scope (" (sealing.checkpoints.len()) " of " (grouped(sealing.checkpoints_count)) ", newest first)" }
+                (heads(&["#entries", "root", "signed by key", "#cosignatures"]))
+                tbody {
+                    @for one in &sealing.checkpoints {
+                        tr {
+                            td.n { (grouped(one.size)) }
+                            td.mono { (one.root.as_deref().unwrap_or("none: it is no checkpoint")) }
+                            td.mono { @if one.keys.is_empty() { "no key of this log" } @else { (one.keys.join(", ")) } }
+                            td.n { (grouped(one.cosignatures)) }
+                        }
+                    }
+                }
+            } }
+        }
+        @if let Some(newest) = &sealing.newest {
+            p { "The newest checkpoint as it was signed (C2SP signed note), the public keys as the store lists them, and the command that holds a copy of the store against both. Take the key from where you trust it, not from here." }
+            pre { (newest) }
+            @if !sealing.verifier_keys.is_empty() { pre { (sealing.verifier_keys.join("\n")) } }
+            pre { "medimg verify --checkpoint FILE --vkey KEY" }
         }
     }
 }
@@ -218,7 +259,10 @@ fn one_study(at: usize, study: &Study) -> Markup {
 
 /// `1 object`, `2 objects`.
 fn several(count: u64, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+    match noun.strip_suffix('y') {
+        Some(stem) if count != 1 => format!("{} {stem}ies", grouped(count)),
+        _ => format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" }),
+    }
 }
 
 pub(super) fn deidentification(report: &Report) -> Markup {
@@ -394,6 +438,10 @@ pub(super) fn glossary(_: &Report) -> Markup {
         ("Stream", "The entries of one object, or of what one person did in one run; named by a keyed hash."),
         ("Root", "The Merkle tree hash over all entries: any change of any entry changes it."),
         ("Seal", "Size and root together: they pin the log that this report is of."),
+        (
+            "Checkpoint",
+            "A seal that the log has signed; a cosignature says that a witness saw it go on from the one before.",
+        ),
         (
             "Keyed hash",
             "HMAC-SHA256 under a key of the site: equal values have equal hashes, and without the key nobody finds the value.",
