@@ -161,7 +161,7 @@ fn whatever_a_power_cut_leaves_a_checkpoint_that_is_seen_has_its_tiles_and_seali
         place.disk.calls()
     };
     let calls = count(&Place::new());
-    assert!(calls > 60, "{calls} calls to the disk");
+    assert!(calls > 30, "{calls} calls to the disk");
     for index in 0..=calls {
         for seed in 0..12_u64 {
             let place = Place::new();
