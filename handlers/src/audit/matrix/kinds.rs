@@ -255,8 +255,10 @@ fn doubled(_: &Bench, case: &mut Case) -> Expect {
         &case.root,
         &format!(
             "CREATE TABLE kept AS SELECT * FROM entries; DROP TABLE entries; ALTER TABLE kept RENAME TO entries; \
-         UPDATE entries SET gseq = gseq + 1 WHERE gseq > {victim}; INSERT INTO entries SELECT gseq + 1, stream, seq, leaf, nonce, header, body \
-         FROM entries WHERE gseq = {victim}; UPDATE tags SET gseq = -gseq - 1 WHERE gseq > {victim}; UPDATE tags SET gseq = -gseq WHERE gseq < 0; \
+         UPDATE entries SET gseq = gseq + 1 WHERE gseq > {victim}; \
+         INSERT INTO entries SELECT gseq + 1, stream, seq, leaf, nonce, header, body \
+         FROM entries WHERE gseq = {victim}; UPDATE tags SET gseq = -gseq - 1 WHERE gseq > {victim}; \
+         UPDATE tags SET gseq = -gseq WHERE gseq < 0; \
          INSERT INTO tags SELECT hash, kind, version, gseq + 1 FROM tags WHERE gseq = {victim}"
         ),
     );

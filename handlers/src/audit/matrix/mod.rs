@@ -1,6 +1,8 @@
 //! The tamper matrix: everything that somebody with the store's files, and with its keys, can do to the log, and what a verifier
 //! finds. The table is printed; docs/COMPLIANCE.md quotes it.
 
+#![allow(clippy::print_stderr, reason = "seeds and the table are printed")]
+
 mod kinds;
 mod log;
 
