@@ -4,6 +4,8 @@
 //! Memory: the uploads that have no end at the present entry. An upload that goes on after an end (a replay) is folded anew
 //! from its first entry in a second reading, which holds those uploads only.
 
+#[cfg(test)]
+mod matrix;
 mod published;
 mod sealed;
 mod tiles;
@@ -17,7 +19,7 @@ use domain::ids::{KeyedHash, StreamId};
 use domain::study::Study;
 use domain::upload::Upload;
 use ledger::verify::{Code, Finding};
-use ledger::{Depth, Frontier, Header, Origin, Peek, StreamKey, Watcher, verify, verify_store_with};
+use ledger::{Depth, Frontier, Header, Origin, StreamKey, Watcher, stated_origin, verify, verify_store_with};
 
 use crate::commit::ledger_error;
 use crate::error::{Error, Result};
@@ -127,9 +129,9 @@ fn watches(root: &Path, logs: &[(String, PathBuf)], outside: &Outside) -> Result
     let listed = trust::listed(root)?;
     let watch = |(_, path): &(String, PathBuf)| {
         // A log that cannot be looked at is verified all the same, by itself.
-        let Ok(peek) = Peek::open(path) else { return Ok(None) };
-        let watch = sealed::Watch::of_store(root, path, &peek.origin, outside, &listed)?;
-        Ok(Some((peek.origin, watch)))
+        let Ok(origin) = stated_origin(path) else { return Ok(None) };
+        let watch = sealed::Watch::of_store(root, path, &origin, outside, &listed)?;
+        Ok(Some((origin, watch)))
     };
     logs.iter().map(watch).collect()
 }

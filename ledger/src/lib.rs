@@ -41,7 +41,7 @@ pub use merkle::{Frontier, Head, merkle_root};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{
     Depth, Ended, Export, KeptCheckpoint, Open, Peek, SealRow, SqliteLedger, SqliteSeal, Watcher, copy_store, end_log,
-    kept_checkpoints, seal_facts, verify_store, verify_store_with,
+    kept_checkpoints, seal_facts, stated_origin, verify_store, verify_store_with,
 };
 pub use tags::{Tag, TagKind, Tagged};
 pub use time::UtcMillis;

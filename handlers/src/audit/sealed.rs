@@ -89,6 +89,9 @@ struct Seen {
     findings: Vec<Found>,
 }
 
+/// How the row that says how much is sealed is called.
+const SEAL_ROW: &str = "the row of the sealed head";
+
 fn whole(code: Code, what: &str) -> Found {
     (Finding { code, leaf_index: None, at_or_after: false }, what.to_owned())
 }
@@ -110,9 +113,9 @@ impl Watch {
         plan.store = Some(store.to_owned());
         match row {
             SealRow::None => {}
-            SealRow::Bad => plan.findings.push(whole(Code::SealRow, "the row of the sealed head")),
+            SealRow::Bad => plan.findings.push(whole(Code::SealRow, SEAL_ROW)),
             SealRow::Sealed(size, root) => {
-                let what = "the row of the sealed head".to_owned();
+                let what = SEAL_ROW.to_owned();
                 if newest.is_some_and(|newest| newest > size) || plan.published.is_some_and(|(at, _)| at > size) {
                     plan.findings.push(whole(Code::SealRow, &what));
                 }
@@ -170,10 +173,13 @@ impl Watch {
 
     /// Compares every claim of the tree's size with the tree.
     fn claims_of(&mut self, tree: &Frontier) {
-        while let Some(claim) = self.plan.claims.get(self.seen.next_claim).filter(|claim| claim.size <= tree.size()) {
+        while let Some(claim) = self.plan.claims.get(self.seen.next_claim).filter(|claim| claim.size == tree.size()) {
             let (size, root, what, given) = (claim.size, claim.root, claim.what.clone(), claim.given);
             self.seen.next_claim += 1;
-            if size == tree.size() && !self.seen.claim(size, root, tree, what) {
+            // The row of the sealed head accuses itself, not the entries.
+            if what == SEAL_ROW && tree.root() != root {
+                self.seen.findings.push(whole(Code::SealRow, SEAL_ROW));
+            } else if what != SEAL_ROW && !self.seen.claim(size, root, tree, what) {
                 self.seen.given_bad.extend(given);
             }
         }
@@ -210,8 +216,8 @@ impl Watch {
         let readable = report.root.is_some();
         let rest = claims.iter().skip(self.seen.next_claim);
         for claim in rest.filter(|_| readable) {
-            let finding =
-                Finding { code: Code::CheckpointBeyond, leaf_index: Some(report.entries), at_or_after: false };
+            let code = if claim.what == SEAL_ROW { Code::SealRow } else { Code::CheckpointBeyond };
+            let finding = Finding { code, leaf_index: Some(report.entries), at_or_after: false };
             found.push((finding, claim.what.clone()));
             self.seen.given_bad.extend(claim.given);
         }

@@ -30,7 +30,8 @@ pub use past::{Ended, end_log};
 pub use peek::{Peek, copy_store};
 pub use seal::SqliteSeal;
 pub use verify::{
-    Depth, KeptCheckpoint, SealRow, Watcher, kept_checkpoints, seal_facts, verify_store, verify_store_with,
+    Depth, KeptCheckpoint, SealRow, Watcher, kept_checkpoints, seal_facts, stated_origin, verify_store,
+    verify_store_with,
 };
 
 /// How a store is opened.

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::connect::{self, Snapshot, classify};
 use crate::verify::Report;
 use crate::{Error, Frontier, Header};
-pub use sealed::{KeptCheckpoint, SealRow, kept_checkpoints, seal_facts};
+pub use sealed::{KeptCheckpoint, SealRow, kept_checkpoints, seal_facts, stated_origin};
 
 /// How much of each entry is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

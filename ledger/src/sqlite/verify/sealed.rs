@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::super::connect::{self, Snapshot, classify};
 use crate::note::NOTE_BYTES_MAX;
-use crate::{Error, RootHash};
+use crate::{Error, Origin, RootHash};
 
 /// How much the store says that it has sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,17 @@ pub enum SealRow {
 
 /// A checkpoint that a store keeps: its size, and the note if it is text of a bearable length.
 pub type KeptCheckpoint = (u64, Option<Vec<u8>>);
+
+/// Returns which log a store says that it holds, whatever else is wrong with it.
+///
+/// # Errors
+/// As opening a store; [`Error::Damaged`] when it names none.
+pub fn stated_origin(path: impl AsRef<Path>) -> Result<Origin, Error> {
+    let path = path.as_ref();
+    let snapshot = Snapshot::open(path, false)?;
+    let origin = connect::origin(&snapshot.connection);
+    if snapshot.was_disturbed() { connect::origin(&Snapshot::open(path, true)?.connection) } else { origin }
+}
 
 /// Returns how much is sealed, and the size of the newest checkpoint that is kept.
 ///
