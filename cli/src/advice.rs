@@ -218,7 +218,8 @@ mod tests {
     fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder of sources") {
             let path = entry.expect("an entry").path();
-            let is_test = path.file_stem().is_some_and(|stem| stem == "tests" || stem == "sim");
+            let is_test =
+                path.file_stem().is_some_and(|stem| ["tests", "sim", "matrix"].iter().any(|test| stem == *test));
             match path.is_dir() {
                 _ if is_test => {}
                 // What a bundle holds for its reader is no source of ours.
