@@ -129,6 +129,23 @@ static TABLE: &[Advice] = &[
     advice("source_forgotten", Exit::SomeFailed, "nothing is to be done: where the object lies was erased on purpose"),
     advice("study_unfinished", Exit::Usage, "run `medimg process` on its files first, or give --unfinished"),
     advice("source_link", Exit::SomeFailed, "put the file back where it was listed, without a link in its path, then run process on it again"),
+    // Proofs.
+    advice("entry_unknown", Exit::SomeFailed, "give a leaf index or STREAM/NUMBER as `medimg history --all` prints them"),
+    advice("not_sealed", Exit::TryAgain, "run `medimg checkpoint`, then the same command; with --as-of: name a later checkpoint"),
+    advice("checkpoint_unknown", Exit::Usage, "give the size of a checkpoint that was published, or leave out --as-of"),
+    advice("proof_too_large", Exit::Usage, "prove its streams one by one"),
+    advice("proof_io", Exit::TryAgain, "look at the disk of the bundle, then run the same command"),
+    advice("proof_disk_full", Exit::TryAgain, "free space where the bundle is to lie, then run the same command"),
+    // Witnesses: ours for others, and others' for us.
+    advice("witness_store", Exit::Usage, "name a folder of its own for the witness with --store"),
+    advice("witness_name", Exit::Usage, "leave out --name, or name a new folder with --store: another name is another witness"),
+    advice("witness_gone", Exit::Integrity, "put witness.sqlite back as it was last; if it is lost, make a new witness in a new folder"),
+    advice("witness_damaged", Exit::Integrity, "make a new witness in a new folder, and keep this one for whoever asks what it cosigned"),
+    advice("witness_io", Exit::TryAgain, "look at the disk of the witness' folder, then run the same command"),
+    advice("witness_away", Exit::TryAgain, "nothing is lost: the checkpoint is published without its cosignature; see whether the witness runs"),
+    advice("witness_unknown_log", Exit::TryAgain, "give the log's verifier key to whoever runs the witness; see that the URL is right"),
+    advice("witness_answer", Exit::TryAgain, "see that URL and verifier key are those of one witness; tell whoever runs it"),
+    advice("witness_refuses", Exit::Integrity, "stop using the store and compare it with its backups: a witness saw another history of this log"),
     // What `verify --objects` finds.
     advice("scratch_io", Exit::TryAgain, "free space where temporary files go (TMPDIR), then run the same command"),
     advice("object_missing", Exit::Integrity, "copy the object from the last backup, or restore that beside the store"),
@@ -145,16 +162,6 @@ static TABLE: &[Advice] = &[
     advice("raw_unexplained", Exit::Well, "run `medimg process` on the source again, or remove the copy: nothing names it"),
     advice("raw_not_erased", Exit::Well, "run `medimg forget` on the study again: it finishes"),
     advice("staging_unexplained", Exit::Well, "nothing is to be done: the next run removes it"),
-    // Witnesses: ours for others, and others' for us.
-    advice("witness_store", Exit::Usage, "name a folder of its own for the witness with --store"),
-    advice("witness_name", Exit::Usage, "leave out --name, or name a new folder with --store: another name is another witness"),
-    advice("witness_gone", Exit::Integrity, "put witness.sqlite back as it was last; if it is lost, make a new witness in a new folder"),
-    advice("witness_damaged", Exit::Integrity, "make a new witness in a new folder, and keep this one for whoever asks what it cosigned"),
-    advice("witness_io", Exit::TryAgain, "look at the disk of the witness' folder, then run the same command"),
-    advice("witness_away", Exit::TryAgain, "nothing is lost: the checkpoint is published without its cosignature; see whether the witness runs"),
-    advice("witness_unknown_log", Exit::TryAgain, "give the log's verifier key to whoever runs the witness; see that the URL is right"),
-    advice("witness_answer", Exit::TryAgain, "see that URL and verifier key are those of one witness; tell whoever runs it"),
-    advice("witness_refuses", Exit::Integrity, "stop using the store and compare it with its backups: a witness saw another history of this log"),
     // Mistakes of ours.
     advice("task_panicked", Exit::Integrity, OURS),
     advice("rule_panicked", Exit::Integrity, OURS),
@@ -214,6 +221,8 @@ mod tests {
             let is_test = path.file_stem().is_some_and(|stem| stem == "tests" || stem == "sim");
             match path.is_dir() {
                 _ if is_test => {}
+                // What a bundle holds for its reader is no source of ours.
+                false if path.extension().is_none_or(|extension| extension != "rs") => {}
                 true => sources(&path, found),
                 false => found.push(path),
             }

@@ -154,6 +154,9 @@ pub(crate) enum Error {
     /// Another file stands under the name that a report was to have.
     #[error("the report was given its name: another file has it")]
     ReportExists,
+    /// Another file stands under the name that a proof was to have.
+    #[error("the proof was given its name: another file has it")]
+    ProofExists,
     /// The demo was asked to use a store that holds something else.
     #[error("the demo was started in a store that holds more than the demo")]
     DemoStore,
@@ -224,6 +227,7 @@ impl Error {
             Self::Unsound { .. } => "ledger_unsound",
             Self::ObjectsUnsound { .. } => "objects_unsound",
             Self::ReportExists => "report_exists",
+            Self::ProofExists => "proof_exists",
             Self::DemoStore => "demo_store",
             Self::Usage { .. } => "usage",
             Self::ConfigUnreadable { .. } => "config_unreadable",
@@ -289,7 +293,7 @@ impl Error {
                 objects that are named above"
                     .to_owned()
             }
-            Self::ReportExists => "name a new file, or replace that one with --force; nothing was recorded".to_owned(),
+            Self::ReportExists | Self::ProofExists => "name a new file, or replace that one with --force; nothing was recorded".to_owned(),
             Self::Passphrase { .. } => {
                 "give 12 characters or more at the prompt, or in the first line of a file of mode 600: --passphrase-file FILE"
                     .to_owned()
@@ -316,6 +320,7 @@ impl Error {
             | Self::DemoExists
             | Self::DemoStore
             | Self::ReportExists
+            | Self::ProofExists
             | Self::Read { .. }
             | Self::Passphrase { .. }
             | Self::NotConfirmed

@@ -16,6 +16,7 @@ mod remedy;
 mod run;
 mod times;
 mod ui;
+mod whole;
 mod witnesses;
 
 use std::cell::OnceCell;

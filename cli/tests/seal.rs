@@ -54,6 +54,16 @@ fn every_command_that_records_something_ends_with_a_checkpoint_over_everything()
 }
 
 #[test]
+fn the_newest_checkpoint_is_kept_outside_the_store_beside_the_head() {
+    let place = Place::with_demo();
+    assert_eq!(place.run(&["process", "--heads", "heads"]).path("in/mr").done().code, 0);
+    let kept: Vec<_> =
+        files(&place.path("heads")).into_iter().filter(|(name, _)| name.ends_with(".checkpoint")).collect();
+    let published = fs::read(place.store().join("log/0/checkpoint")).expect("published");
+    assert_eq!((kept.len(), &kept[0].1), (1, &published));
+}
+
+#[test]
 fn what_only_reads_seals_nothing() {
     let place = Place::with_demo();
     assert_eq!(place.run(&["process"]).path("in/mr").done().code, 0);

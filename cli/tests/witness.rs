@@ -175,6 +175,16 @@ fn three_witnesses_cosign_and_two_suffice_for_two_of_three_when_one_is_away() {
     let all: Vec<_> = witnesses.iter().collect();
     assert_eq!(site.cosigned_by(&all, 2), Ok(2));
     assert_eq!(site.cosigned_by(&all, 3), Err(QuorumError::TooFew { found: 2, quorum: 3, ahead: 0 }));
+    // The verifier's own word, with the same quorum.
+    let published = site.0.store().join("log/0/checkpoint");
+    let verify = |quorum: &str| {
+        let mut line =
+            vec!["verify", "--checkpoint", published.to_str().expect("text"), "--vkey", &vkey, "--quorum", quorum];
+        all.iter().for_each(|witness| line.extend(["--witness-key", &witness.vkey]));
+        site.run(&line)
+    };
+    let (two, three) = (verify("2"), verify("3"));
+    assert_eq!((two.code, three.code), (0, 3), "{}{}", two.stderr, three.stderr);
     // Back again, it is behind by more than one checkpoint, and the proof leads there.
     let again = Witness::start(&site.0.path("w1"), &[&vkey]);
     assert_eq!(again.vkey, witnesses[1].vkey);
@@ -316,7 +326,7 @@ fn a_witness_that_says_nothing_holds_a_checkpoint_up_for_seconds_only_and_nonsen
         for (status, kind, body) in answers {
             let (mut stream, _) = fake.accept().expect("a connection");
             let mut read = [0; 16_384];
-            stream.read(&mut read).expect("a request");
+            assert_ne!(stream.read(&mut read).expect("a request"), 0);
             let location = "location: http://127.0.0.1:9/\r\n";
             let length = body.len();
             let head = format!(

@@ -22,6 +22,7 @@ pub mod objects;
 pub mod objects_audit;
 pub mod pipeline;
 pub mod ports;
+pub mod prove;
 pub mod pump;
 pub mod reading;
 pub mod recover;

@@ -8,43 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use ledger::{
-    Actor, Decision, EventTypes, IndexHash, Ledger, Log, Nonce, Open, Origin, SqliteLedger, StreamKey, Tip, UtcMillis,
-};
+use ledger::{Decision, Ledger, Log, Nonce, Open, Origin, SqliteLedger, Tip, UtcMillis};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
-const STEPS: [(&str, usize, usize); 5] = [
-    ("received", 500, 0),
-    ("ingested", 700, 4),
-    ("validated", 500, 1),
-    ("deidentified", 2000, 3),
-    ("delivered", 500, 2),
-];
-const KINDS: [&str; 4] = ["study", "patient", "accession", "new_study"];
+mod bodies;
 
-fn decision(object: u64, step: usize) -> Decision {
-    let (verb, bytes, tags) = STEPS[step];
-    let study = object / 100;
-    let tags: Vec<String> = KINDS[..tags]
-        .iter()
-        .map(|kind| format!("\"{kind}:k1:{:032x}\"", u128::from(study) * 0x9e37_79b9_7f4a_7c15))
-        .collect();
-    let filler = "x,".repeat(bytes / 2);
-    let event = format!("imaging.instance.{verb}.v1");
-    let body = format!(
-        r#"[{{"specversion":"1.0","id":"{}","source":"medimg","type":"{event}","subject":"{object:032x}","time":"2026-11-23T05:00:00.000Z","data":{{"tags":[{}],"receipt":"{filler}"}}}}]"#,
-        Uuid::from_u128(u128::from(object)),
-        tags.join(",")
-    );
-    Decision {
-        decision_id: Uuid::from_u128(u128::from(object) << 8 | step as u128),
-        types: EventTypes::new(&[&event]).unwrap(),
-        subject: Some(IndexHash { version: 1, hash: u128::from(study).to_be_bytes() }),
-        actor: Actor::system("deidentification").unwrap(),
-        body,
-    }
-}
+use bodies::STEPS;
 
 /// Time on a cpu of all threads that still run, in nanoseconds: user and system together, finer than the kernel's ticks.
 fn cpu_ns() -> u64 {
@@ -75,10 +44,7 @@ async fn run(folder: PathBuf, objects: u64, in_flight: u64, work_kib: usize, dec
                     if object >= objects {
                         return;
                     }
-                    let stream = StreamKey(
-                        (u128::from(object).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)).to_be_bytes(),
-                    );
-                    let mut tip = Tip::empty(stream);
+                    let mut tip = Tip::empty(bodies::stream(object));
                     for step in 0..STEPS.len() {
                         let decision = &decisions[object as usize * STEPS.len() + step];
                         work(work_kib);
@@ -114,8 +80,7 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let folder = args.next().map_or_else(std::env::temp_dir, PathBuf::from);
     let objects = args.next().map_or(4000, |n| n.parse().unwrap());
-    let decisions = (0..objects).flat_map(|object| (0..STEPS.len()).map(move |step| decision(object, step)));
-    let decisions: Arc<Vec<Decision>> = Arc::new(decisions.collect());
+    let decisions: Arc<Vec<Decision>> = Arc::new(bodies::decisions(0..objects));
     let in_flight_list = args.next().unwrap_or_else(|| "1,11,24,60,200".to_owned());
     let work_kib = args.next().map_or(0, |kib| kib.parse().unwrap());
     for in_flight in in_flight_list.split(',').map(|n| n.parse().unwrap()) {

@@ -1,4 +1,5 @@
-"""Makes the virtual environment of the tests under the target folder and installs requirements.txt into it.
+"""Makes a virtual environment under the target folder and installs requirements into it: `environment.py FOLDER [REQUIREMENTS]`,
+by default those of the tests, requirements.txt beside this file.
 
 Prints the path of its interpreter. Without a network it says so and exits with 77: what needs a package is then "not run".
 A package that alone cannot be had (no wheel for this platform) is named; the others are installed all the same.
@@ -40,15 +41,16 @@ def main():
         return NOT_RUN
     folder = Path(sys.argv[1]).absolute()
     python = folder / "bin" / "python"
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
+    requirements = Path(sys.argv[2]) if len(sys.argv) > 2 else REQUIREMENTS
+    digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     stamp = folder / "installed"
     if stamp.is_file() and stamp.read_text() == digest:
         print(python)
         return 0
     if not make(folder):
         return NOT_RUN
-    if not pip_install(python, "-r", str(REQUIREMENTS)):
-        pins = [line for line in REQUIREMENTS.read_text().splitlines() if line and not line.startswith("#")]
+    if not pip_install(python, "-r", str(requirements)):
+        pins = [line for line in requirements.read_text().splitlines() if line and not line.startswith("#")]
         missing = [pin for pin in pins if not pip_install(python, "--no-deps", pin)]
         print(f"not installed: {', '.join(missing)}", file=sys.stderr)
         if len(missing) == len(pins):

@@ -15,6 +15,7 @@ mod forget;
 mod history;
 mod man;
 mod process;
+mod prove;
 mod recover;
 mod replay;
 mod report;
@@ -51,6 +52,7 @@ pub(crate) enum Verb {
     Replay(replay::Args),
     Verify(verify::Args),
     Checkpoint(checkpoint::Args),
+    Prove(prove::Args),
     Report(report::Args),
     Views(views::Args),
     Export(export::Args),
@@ -81,6 +83,7 @@ impl Verb {
             Self::Replay(args) => replay::run(args, context),
             Self::Verify(args) => verify::run(args, context),
             Self::Checkpoint(args) => checkpoint::run(args, context),
+            Self::Prove(args) => prove::run(args, context),
             Self::Report(args) => report::run(args, context),
             Self::Views(args) => views::run(args, context),
             Self::Export(args) => export::run(args, context),
@@ -111,6 +114,7 @@ impl Verb {
             | Self::Demo(_)
             | Self::Replay(_)
             | Self::Checkpoint(_)
+            | Self::Prove(_)
             | Self::Views(_) => Use::Works,
             Self::Follow(_)
             | Self::Why(_)
@@ -144,6 +148,7 @@ impl Verb {
             | Self::Why(_)
             | Self::Diff(_)
             | Self::History(_)
+            | Self::Prove(_)
             | Self::Report(_)
             | Self::Backup(_)
             | Self::Recover(_) => true,

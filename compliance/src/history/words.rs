@@ -2,7 +2,8 @@
 
 use domain::events::{
     AccessPurpose, ChangedSetting, Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested,
-    InstanceValidated, Intake, ReplayCause, ReportScope, ReviewVerdict, StudyCompleted, VerificationOutcome,
+    InstanceValidated, Intake, ReplayCause, ReportFormat, ReportScope, ReviewVerdict, StudyCompleted,
+    VerificationOutcome,
 };
 
 /// Returns what happened.
@@ -73,8 +74,11 @@ pub(super) fn told(data: &EventData) -> String {
                 ReportScope::All => "everything",
                 ReportScope::Study => "a study",
                 ReportScope::Span => "a span of time",
+                ReportScope::Stream => "a stream",
+                ReportScope::Entry => "an entry",
             };
-            format!("report made: {about}, {} bytes, as of size {}", grouped(said.size_bytes), said.as_of_size)
+            let made = if said.format == ReportFormat::Proof { "proof" } else { "report" };
+            format!("{made} made: {about}, {} bytes, as of size {}", grouped(said.size_bytes), said.as_of_size)
         }
         EventData::ObjectAccessed(said) => {
             let purpose = match said.purpose {

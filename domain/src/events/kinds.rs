@@ -404,6 +404,8 @@ words! {
         Json,
         /// One line an event, for spreadsheets.
         Csv,
+        /// Entries with their inclusion proofs, as a zip that checks itself.
+        Proof,
     }
 }
 
@@ -416,10 +418,14 @@ words! {
         Study,
         /// A span of time.
         Span,
+        /// One stream.
+        Stream,
+        /// One entry.
+        Entry,
     }
 }
 
-/// `imaging.report.exported.v1`: somebody made a report. It is recorded before the file may be seen under its name.
+/// `imaging.report.exported.v1`: somebody made a report or a proof. It is recorded before the file may be seen under its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReportExported {

@@ -632,7 +632,8 @@ fn a_body_that_is_too_large_is_refused_whether_it_says_so_or_not() {
 
 #[test]
 fn connections_that_say_nothing_or_little_are_ended_and_others_are_served() {
-    let served = Served::new(short());
+    // A long life, so that it is the time for headers and for a body that ends them.
+    let served = Served::new(Limits { connection: Duration::from_secs(60), ..short() });
     let began = Instant::now();
     // More than there are places: silent ones, half a head, half a body, one byte at a time.
     let mut slow: Vec<_> = (0..8).map(|_| served.connect()).collect();
@@ -647,13 +648,21 @@ fn connections_that_say_nothing_or_little_are_ended_and_others_are_served() {
     assert!(served.post(&TestLog::new(0).request(0, 1)).starts_with("HTTP/1.1 200 "));
     let waited = began.elapsed();
     assert!(waited < Duration::from_secs(10), "{waited:?}");
-    for stream in &mut slow {
+    for (n, stream) in slow.iter_mut().enumerate() {
         let mut rest = Vec::new();
-        stream.read_to_end(&mut rest).ok();
+        stream.read_to_end(&mut rest).expect("it is closed");
         let rest = String::from_utf8_lossy(&rest).into_owned();
         assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 408 "), "{rest}");
+        assert!(n % 3 != 2 || !rest.is_empty(), "half a body is told that it was too slow");
     }
-    // One that goes on and on, each time within its limit, has an end as well.
+    let waited = began.elapsed();
+    assert!(waited < Duration::from_secs(15), "{waited:?}");
+}
+
+#[test]
+fn a_connection_that_goes_on_and_on_has_an_end() {
+    let served = Served::new(short());
+    // Each request comes within its limit.
     let (mut drip, began) = (served.connect(), Instant::now());
     let mut byte = [0; 4_096];
     while began.elapsed() < Duration::from_secs(20) {

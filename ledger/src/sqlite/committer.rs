@@ -20,6 +20,9 @@ const BATCH_MAX: usize = 256;
 /// and on one core the waiters of a batch come back one by one, each after its own work: a shorter time commits each of
 /// them alone. Nobody waits for it while as many come as last time, nor with one append at a time.
 const GATHER: Duration = Duration::from_millis(4);
+/// As many appends are committed without waiting for more: where twice as many are in flight, one half is prepared while the
+/// other is written.
+const ENOUGH_MAX: usize = BATCH_MAX / 2;
 /// Ends of streams kept in memory: more than are in flight, about 0.5 MB.
 const ENDS_MAX: usize = 4096;
 
@@ -148,7 +151,7 @@ impl Writer {
                 return;
             }
             // As many as last time are likely to come again: they are those who were just answered.
-            enough = batch.len();
+            enough = batch.len().min(ENOUGH_MAX);
             self.answer(&mut batch);
         }
     }

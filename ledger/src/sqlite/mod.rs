@@ -83,6 +83,22 @@ impl SqliteLedger {
         connect::set_metas_if_absent(&self.path, values)
     }
 
+    /// Returns entries of this log by leaf index, as [`Log::entries`] does, without waiting.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn present_entries(&self, from: u64, limit: usize) -> Result<Vec<LogEntry>, Error> {
+        self.read(|connection| read::entries(connection, &self.origin, from, limit))
+    }
+
+    /// Returns the leaf indices of a stream's entries in this log, in their order.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn leaves_of(&self, stream: StreamKey) -> Result<Vec<u64>, Error> {
+        self.read(|connection| read::leaves_of(connection, stream))
+    }
+
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         // A panic while reading leaves a connection that reads on.
         read(&self.reader.lock().unwrap_or_else(PoisonError::into_inner))
@@ -155,7 +171,7 @@ impl Log for SqliteLedger {
     }
 
     async fn entries(&self, from: u64, limit: usize) -> Result<Vec<LogEntry>, Error> {
-        self.read(|connection| read::entries(connection, &self.origin, from, limit))
+        self.present_entries(from, limit)
     }
 
     async fn tagged(&self, tag: &Tag, from: u64, limit: usize) -> Result<Vec<Tagged>, Error> {

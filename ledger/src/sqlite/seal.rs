@@ -89,6 +89,21 @@ impl SqliteSeal {
         self.with(|connection| Ok((read::head(connection)?.size, load(connection)?.head.size)))
     }
 
+    /// Returns the checkpoint of exactly this size, if one was published.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn checkpoint_of(&self, size: u64) -> Result<Option<String>, Error> {
+        self.with(|connection| {
+            let Ok(size) = i64::try_from(size) else { return Ok(None) };
+            let sql = "SELECT note FROM checkpoints WHERE size = ?";
+            let note = cached(connection, sql)?.query_row([size], |row| Ok(text(row.get_ref(0)?))).optional();
+            let Some(note) = note.map_err(classify)? else { return Ok(None) };
+            let note = note.and_then(|note| String::from_utf8(note).ok());
+            note.map(Some).ok_or_else(|| damaged("a checkpoint that is kept is ill-formed"))
+        })
+    }
+
     /// Returns headers as stored, by leaf index from `from` on.
     ///
     /// # Errors
