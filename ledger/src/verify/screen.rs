@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Ends of streams that are remembered, twice: those met last, and those met before them.
-const TIPS_MAX: usize = 1 << 15;
+const TIPS_MAX: usize = 1 << 13;
 
 /// Something does not hold, or cannot be told: the exact verifier must read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl Screening {
     pub fn new(origin: Origin, head: HeadRow<'_>, key: [u8; 16], bodies: bool) -> Result<Self, Doubt> {
         let head = HeadFacts::read(&head).ok_or(Doubt)?;
         let tags = bodies.then(|| Sum::new(key));
-        let (young, old) = (HashMap::new(), HashMap::new());
+        let (young, old) = (HashMap::with_capacity(TIPS_MAX), HashMap::with_capacity(TIPS_MAX));
         Ok(Self { origin, head, tree: Frontier::new(), young, old, slots: Sum::new(key), tags })
     }
 
@@ -210,7 +210,8 @@ impl Screening {
 
     fn keep(&mut self, stream: StreamKey, tip: Tip) {
         if self.young.len() >= TIPS_MAX {
-            self.old = std::mem::take(&mut self.young);
+            std::mem::swap(&mut self.old, &mut self.young);
+            self.young.clear();
         }
         self.young.insert(stream, tip);
     }

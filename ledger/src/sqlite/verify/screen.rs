@@ -110,8 +110,9 @@ fn read_entries(
     filled: &SyncSender<Batch>,
     emptied: &Receiver<Batch>,
 ) -> Result<(), Doubt> {
-    let body = if depth == Depth::Whole { "body" } else { "''" };
-    let sql = format!("SELECT gseq, stream, seq, leaf, nonce, header, {body} FROM entries NOT INDEXED ORDER BY gseq");
+    let (nonce, body) =
+        if depth == Depth::Whole { ("nonce", "body") } else { ("x'00000000000000000000000000000000'", "''") };
+    let sql = format!("SELECT gseq, stream, seq, leaf, {nonce}, header, {body} FROM entries NOT INDEXED ORDER BY gseq");
     let mut statement = connection.prepare(&sql).map_err(|_| Doubt)?;
     let mut rows = statement.query([]).map_err(|_| Doubt)?;
     let mut batch = Batch::default();
