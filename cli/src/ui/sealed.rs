@@ -27,6 +27,10 @@ pub(crate) fn told(audit: &Audit) -> String {
     text
 }
 
+fn counted(count: u64, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
 fn lines(sealed: &Sealed, entries: u64) -> Vec<String> {
     let mut lines = Vec::new();
     let below = |size: u64| if size == entries { "all of them".to_owned() } else { format!("the first {size}") };
@@ -40,11 +44,11 @@ fn lines(sealed: &Sealed, entries: u64) -> Vec<String> {
                 count => format!(", signed by {count} of the witnesses"),
             };
             lines.push(format!(
-                "sealed: {}, by the published checkpoint of size {size}{witnesses}; {} kept checkpoints and {} files of the \
-                 published log were compared",
+                "sealed: {}, by the published checkpoint of size {size}{witnesses}; {} and {} of the published log \
+                 were compared",
                 below(size),
-                sealed.kept,
-                sealed.files
+                counted(sealed.kept, "kept checkpoint"),
+                counted(sealed.files, "file")
             ));
             if size < entries {
                 lines.push(format!("not sealed yet: the last {}", entries - size));

@@ -44,6 +44,8 @@ pub(super) fn show(
     if let Some(study) = &study {
         one_history(study, context)?;
     }
+    // Its own question was recorded as well: the verification shows a log that is sealed whole.
+    context.guard.seal()?;
     let audit = audit::audit(&context.store)?;
     let told = verify::told(&audit, ledger::Depth::Whole, context.output.style);
     context.output.text(told)?;
@@ -128,9 +130,14 @@ fn next(study: Option<&str>, context: &mut Context) -> Result<(), Error> {
     let mut commands = Vec::new();
     if let Some(study) = study {
         commands.push((format!("{program} history {study}{store}"), "every object of that study"));
+        commands.push((
+            format!("{program} prove {study} -o proof.zip{store}"),
+            "its entries, for someone who does not trust you",
+        ));
     }
     commands.extend([
         (format!("{program} verify{store}"), "the whole ledger, again"),
+        (format!("{program} checkpoint{store}"), "its signed checkpoint: keep it elsewhere"),
         (format!("{program} export -o ledger.ndjson{store}"), "a copy that ledger/verify_export.py checks"),
         (format!("{program} doctor{store}"), "store, keys, disk and clock"),
         (format!("{program} process --store my-store YOUR/FOLDER"), "your own files, in a store of their own"),
