@@ -51,6 +51,7 @@ module "ledger" {
   audit_lock_days           = var.audit_lock_days
   deletion_protection       = var.deletion_protection
   key_deletion_days         = var.key_deletion_days
+  secret_recovery_days      = var.secret_recovery_days
   tables                    = local.tables.tables
   ledger_day_index          = local.tables.ledger_day_index
   write_once_denied_actions = local.write_once_denied_actions

@@ -283,12 +283,27 @@ variable "deletion_protection" {
 }
 
 variable "key_deletion_days" {
-  description = "How many days a KMS key or a secret can still be brought back after it was deleted."
+  description = "How many days a KMS key can still be brought back after it was deleted."
   type        = number
   default     = 30
   validation {
     condition     = var.key_deletion_days >= 7 && var.key_deletion_days <= 30
     error_message = "key_deletion_days is from 7 to 30."
+  }
+}
+
+variable "secret_recovery_days" {
+  description = "How many days a deleted secret can be brought back, and its name not be used again; 0: none."
+  type        = number
+  default     = 30
+  validation {
+    condition     = var.secret_recovery_days == 0 || (var.secret_recovery_days >= 7 && var.secret_recovery_days <= 30)
+    error_message = "secret_recovery_days is 0, or from 7 to 30."
+  }
+  validation {
+    # Without these keys no study is ever found again in the ledger.
+    condition     = var.secret_recovery_days > 0 || var.environment == "dev"
+    error_message = "Only in dev a deleted secret is gone at once."
   }
 }
 

@@ -5,4 +5,6 @@ audit_lock_days     = 1
 deletion_protection = false
 key_deletion_days   = 7
 raw_noncurrent_days = 30
-log_level           = "debug"
+# Deployed again the same day, it must be able to make its keys again under the same names.
+secret_recovery_days = 0
+log_level            = "debug"

@@ -52,7 +52,6 @@ resource "aws_kms_alias" "secrets" {
 
 # Signs checkpoints. KMS does not rotate such keys: a new one is a new verifier key, and the newest checkpoint is signed with both.
 resource "aws_kms_key" "signing" {
-  #checkov:skip=CKV_AWS_7:KMS cannot rotate asymmetric keys.
   description              = "${var.name}: signs checkpoints (Ed25519)"
   key_usage                = "SIGN_VERIFY"
   customer_master_key_spec = "ECC_NIST_EDWARDS25519"
@@ -78,7 +77,7 @@ resource "aws_secretsmanager_secret" "key" {
   name                    = "${var.name}/keys/${each.key}"
   description             = each.value
   kms_key_id              = aws_kms_key.secrets.arn
-  recovery_window_in_days = var.key_deletion_days
+  recovery_window_in_days = var.secret_recovery_days
 }
 
 # --- Tables ---------------------------------------------------------------------------------------------------------------------

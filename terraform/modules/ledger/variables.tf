@@ -34,7 +34,12 @@ variable "deletion_protection" {
 }
 
 variable "key_deletion_days" {
-  description = "How long a deleted key or secret can be brought back."
+  description = "How long a deleted key can be brought back."
+  type        = number
+}
+
+variable "secret_recovery_days" {
+  description = "How long a deleted secret can be brought back; 0: not at all."
   type        = number
 }
 

@@ -126,9 +126,6 @@ data "aws_iam_policy_document" "function_trust" {
 }
 
 data "aws_iam_policy_document" "function" {
-  #checkov:skip=CKV_AWS_108:Reading objects is what these functions are for; which bucket and which key stands in `grants`.
-  #checkov:skip=CKV_AWS_111:Only traces are written without naming a resource, because they have none.
-  #checkov:skip=CKV_AWS_356:As above.
   for_each = var.functions
   dynamic "statement" {
     for_each = { for grant in toset(local.granted[each.key]) : grant => local.grants[grant] }

@@ -23,8 +23,6 @@ data "aws_iam_policy_document" "workflow_trust" {
 }
 
 data "aws_iam_policy_document" "workflow" {
-  #checkov:skip=CKV_AWS_111:Delivery of logs and traces knows no resources; each such statement says so.
-  #checkov:skip=CKV_AWS_356:As above.
   statement {
     sid       = "InvokeSteps"
     actions   = ["lambda:InvokeFunction"]
@@ -58,7 +56,6 @@ resource "aws_iam_role_policy" "workflow" {
 }
 
 resource "aws_sfn_state_machine" "this" {
-  #checkov:skip=CKV_AWS_284:Tracing stands below; checkov does not see it.
   #checkov:skip=CKV_AWS_285:Errors are logged without execution data: inputs and outputs hold the stream id and nothing else anybody needs.
   name     = var.state_machine_name
   role_arn = aws_iam_role.workflow.arn
