@@ -88,6 +88,7 @@ module "pipeline" {
   ledger_day_index_name     = local.tables.ledger_day_index.name
   key_arns                  = merge(module.objects.key_arns, module.ledger.key_arns)
   secret_arns               = module.ledger.secret_arns
+  secret_names              = module.ledger.secret_names
   write_once_denied_actions = local.write_once_denied_actions
 }
 

@@ -115,9 +115,9 @@ output "signing_key_arn" {
   value       = module.ledger.key_arns.signing
 }
 
-output "secret_arns" {
+output "secret_names" {
   description = "Secrets, by the name of the key that each holds. Their values are in no output and no state."
-  value       = module.ledger.secret_arns
+  value       = module.ledger.secret_names
 }
 
 output "auditor_role_arn" {

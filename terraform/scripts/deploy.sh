@@ -43,10 +43,11 @@ bytes=$(mktemp)
 trap 'rm -f "$bytes"' EXIT
 # Puts 32 random bytes into each secret that has no value yet. They never stand in Terraform's state, a log, or an argument.
 fill_secrets() {
-  local region=$1 name arn versions
+  local region=$1 name secret versions
   command -v aws >/dev/null || fail "the AWS CLI is not on PATH: the keys could not be made. Install it and run this again"
-  while read -r name arn; do
-    versions=$(aws --region "$region" secretsmanager list-secret-version-ids --secret-id "$arn" --query 'length(Versions)' --output text) ||
+  while read -r name secret; do
+    versions=$(aws --region "$region" secretsmanager list-secret-version-ids --secret-id "$secret" --query 'length(Versions)' \
+      --output text) ||
       fail "whether the key $name stands could not be asked"
     if [ "$versions" != 0 ]; then
       say "key $name stands"
@@ -54,12 +55,12 @@ fill_secrets() {
     fi
     head -c 32 /dev/urandom >"$bytes"
     # With the same token another value is refused: of two runs at once only one can be first.
-    aws --region "$region" secretsmanager put-secret-value --secret-id "$arn" --secret-binary "fileb://$bytes" \
+    aws --region "$region" secretsmanager put-secret-value --secret-id "$secret" --secret-binary "fileb://$bytes" \
       --client-request-token "$(printf 'medimg-first-value-of-the-key-%s' "${name//[^a-z0-9]/-}" | head -c 64)" \
       --query Name --output text >/dev/null || fail "key $name could not be made"
     say "key $name made"
   done < <(python3 -c 'import json, sys
-for name, arn in json.load(open(sys.argv[1]))["secret_arns"]["value"].items(): print(name, arn)' "$outputs")
+for name, secret in json.load(open(sys.argv[1]))["secret_names"]["value"].items(): print(name, secret)' "$outputs")
 }
 
 step 1 "build the functions"

@@ -146,7 +146,7 @@ def judge_scripts(parent, environment):
     assert len(filled) == 3 and all("fileb://" in line for line in filled), filled
     # Nobody answers: it stops before anything is changed. With nothing to change there is nothing to ask.
     again = run(deploy, place, environment)
-    assert "nothing to change" in again and again.count(" stands") == 3, again[-2000:]
+    assert "nothing to change" in again and len(re.findall("key .* stands", again)) == 3, again[-2000:]
     run([*deploy, "--", "-var", "lambda_memory_size=1024"], place, environment, expected=1)
     run(["scripts/destroy.sh", "dev"], place, environment, expected=1)
     run(["scripts/destroy.sh", "dev", "--yes", "--audit-store", "another"], place, environment, expected=1)

@@ -39,6 +39,11 @@ output "secret_arns" {
   value       = { for key, secret in aws_secretsmanager_secret.key : key => secret.arn }
 }
 
+output "secret_names" {
+  description = "Names of the secrets, by the name of the key that each holds."
+  value       = { for key, secret in aws_secretsmanager_secret.key : key => secret.name }
+}
+
 output "auditor_role_arn" {
   description = "Role that verifies the ledger and writes nothing."
   value       = aws_iam_role.auditor.arn

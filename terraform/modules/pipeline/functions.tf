@@ -17,7 +17,7 @@ locals {
     },
     { for key, name in var.bucket_names : "MEDIMG_BUCKET_${upper(key)}" => name if key != "logs" },
     { for key, table in var.tables : "MEDIMG_TABLE_${upper(key)}" => table.name },
-    { for key, arn in var.secret_arns : "MEDIMG_SECRET_${upper(replace(key, ".", "_"))}" => arn },
+    { for key, name in var.secret_names : "MEDIMG_SECRET_${upper(replace(key, ".", "_"))}" => name },
   )
   # The machine's name is known before it stands; its own attribute would make a circle with the functions that it invokes.
   state_machine_arn = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${var.state_machine_name}"

@@ -166,6 +166,11 @@ variable "secret_arns" {
   type        = map(string)
 }
 
+variable "secret_names" {
+  description = "Names of the same."
+  type        = map(string)
+}
+
 variable "write_once_denied_actions" {
   description = "What nobody may do to the ledger table."
   type        = list(string)
