@@ -46,10 +46,10 @@ fill_secrets() {
   local region=$1 name secret versions
   command -v aws >/dev/null || fail "the AWS CLI is not on PATH: the keys could not be made. Install it and run this again"
   while read -r name secret; do
-    versions=$(aws --region "$region" secretsmanager list-secret-version-ids --secret-id "$secret" --query 'length(Versions)' \
-      --output text) ||
+    versions=$(aws --region "$region" secretsmanager list-secret-version-ids --secret-id "$secret" \
+      --query 'Versions[].VersionId' --output text) ||
       fail "whether the key $name stands could not be asked"
-    if [ "$versions" != 0 ]; then
+    if [ -n "$versions" ] && [ "$versions" != None ]; then
       say "key $name stands"
       continue
     fi

@@ -54,7 +54,8 @@ for bucket in "${emptied[@]}"; do echo "  bucket $bucket"; done
 echo "  table $store-sources (where raw objects lie), the keys of raw and processed objects"
 echo "  functions, roles, bus and archive, workflow, queues, topics, logs, alarms, dashboard"
 echo "Stays, unless its name is typed:"
-echo "  audit store $store: tables ledger, head, seal, views and cursors, buckets $(output tiles_bucket_name) and $(output audit_bucket_name),"
+echo "  audit store $store: tables ledger, head, seal, views and cursors,"
+echo "  buckets $(output tiles_bucket_name) and $(output audit_bucket_name),"
 echo "  the keys that sign, encrypt and hash, and the auditor's role"
 
 if [ "$yes" = no ]; then

@@ -1,5 +1,5 @@
 # The published log. `tiles` holds all of it (checkpoint, tiles, entry bundles, staged bundles); `audit` holds what may never change
-# (every checkpoint as cp/<size>, full tiles) and is locked.
+# (every checkpoint as cp/<size>, full tiles, bodies too long for a row) and is locked.
 
 locals {
   buckets = {

@@ -62,12 +62,15 @@ locals {
     tiles_read  = { actions = ["s3:GetObject"], resources = ["${local.tiles}/*"], via = "" }
     tiles_write = { actions = ["s3:GetObject", "s3:PutObject"], resources = ["${local.tiles}/*"], via = "" }
     # What a full tile or a later bundle has made needless: partial tiles and staged bundles, nothing else.
-    tiles_tidy    = { actions = ["s3:DeleteObject"], resources = ["${local.tiles}/*.p/*", "${local.tiles}/staged/*"], via = "" }
-    tiles_see     = { actions = ["s3:ListBucket"], resources = [local.tiles], via = "" }
-    audit_read    = { actions = ["s3:GetObject"], resources = ["${local.audit}/*"], via = "" }
-    audit_write   = { actions = ["s3:GetObject", "s3:PutObject"], resources = ["${local.audit}/*"], via = "" }
-    audit_see     = { actions = ["s3:ListBucket"], resources = [local.audit], via = "" }
-    audit_s3_key  = { actions = ["kms:Decrypt", "kms:GenerateDataKey"], resources = [var.key_arns.audit], via = "s3" }
+    tiles_tidy   = { actions = ["s3:DeleteObject"], resources = ["${local.tiles}/*.p/*", "${local.tiles}/staged/*"], via = "" }
+    tiles_see    = { actions = ["s3:ListBucket"], resources = [local.tiles], via = "" }
+    audit_read   = { actions = ["s3:GetObject"], resources = ["${local.audit}/*"], via = "" }
+    audit_write  = { actions = ["s3:GetObject", "s3:PutObject"], resources = ["${local.audit}/*"], via = "" }
+    audit_see    = { actions = ["s3:ListBucket"], resources = [local.audit], via = "" }
+    audit_s3_key = { actions = ["kms:Decrypt", "kms:GenerateDataKey"], resources = [var.key_arns.audit], via = "s3" }
+    # Bodies of entries that are too long for a row; named by their hash, and locked like what proves them.
+    bodies_append = { actions = ["s3:GetObject", "s3:PutObject"], resources = ["${local.audit}/bodies/*"], via = "" }
+    bodies_read   = { actions = ["s3:GetObject"], resources = ["${local.audit}/bodies/*"], via = "" }
     sign          = { actions = ["kms:GetPublicKey", "kms:Sign"], resources = [var.key_arns.signing], via = "" }
     read_verifier = { actions = ["kms:GetPublicKey"], resources = [var.key_arns.signing], via = "" }
 
@@ -83,10 +86,10 @@ locals {
   }
 
   # Sets that always go together.
-  append        = ["ledger_append", "audit_tables_key"]
+  append        = ["ledger_append", "audit_tables_key", "bodies_append", "audit_s3_key"]
   read_source   = ["sources_read", "sources_key", "raw_read", "raw_see", "raw_key", "stream_key", "secrets_key"]
   write_output  = ["processed_write", "processed_see", "processed_key", "mapping_key", "index_key"]
-  read_log      = ["ledger_read", "head_read", "tiles_read", "tiles_see", "audit_s3_key", "audit_tables_key"]
+  read_log      = ["ledger_read", "head_read", "tiles_read", "tiles_see", "bodies_read", "audit_s3_key", "audit_tables_key"]
   publish_log   = ["tiles_write", "tiles_tidy", "tiles_see", "audit_write", "audit_see", "audit_s3_key", "sign"]
   record_source = ["sources_write", "sources_key", "raw_read", "raw_see", "raw_key", "stream_key", "secrets_key"]
 
