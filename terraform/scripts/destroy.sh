@@ -72,7 +72,14 @@ empty() {
   batch=$(mktemp)
   say "emptying $bucket"
   while true; do
-    aws --region "$region" s3api list-object-versions --bucket "$bucket" --max-items 1000 --output json >"$batch" || return 1
+    if ! aws --region "$region" s3api list-object-versions --bucket "$bucket" --max-items 1000 --output json \
+      >"$batch" 2>"$batch.error"; then
+      # A bucket that went in an earlier run is as empty as one can be.
+      if grep -q NoSuchBucket "$batch.error"; then break; fi
+      cat "$batch.error" >&2
+      rm -f "$batch" "$batch.error"
+      return 1
+    fi
     python3 - "$batch" <<'PYTHON' || break
 import json
 import sys
@@ -88,11 +95,11 @@ PYTHON
       >"$batch.answer" || return 1
     if grep -q '"Errors"' "$batch.answer"; then
       say "$bucket: some versions cannot be deleted (is their lock still in force?)"
-      rm -f "$batch" "$batch.answer"
+      rm -f "$batch" "$batch.answer" "$batch.error"
       return 1
     fi
   done
-  rm -f "$batch" "$batch.answer"
+  rm -f "$batch" "$batch.answer" "$batch.error"
 }
 
 arguments=(-input=false -auto-approve -var-file="$variables" -var deletion_protection=false ${more[@]+"${more[@]}"})
