@@ -43,8 +43,9 @@ needed=$(grep -aoE 'GLIBC_2\.[0-9]+' "$program" | sed 's/.*\.//' | sort -n | tai
 [ -z "$needed" ] || [ "$needed" -le "$GLIBC_MINOR_MAX" ] ||
   fail "the program needs glibc 2.$needed, the functions have 2.$GLIBC_MINOR_MAX: build on an older system or with cargo-lambda"
 
-mkdir -p "$target/lambda"
-package=$target/lambda/bootstrap.zip
+# Always here, wherever cargo builds: Terraform looks for it there.
+mkdir -p target/lambda
+package=target/lambda/bootstrap.zip
 # The same program gives the same package, byte for byte, so that nothing is deployed again without a reason.
 python3 - "$program" "$package" <<'PYTHON'
 import os
