@@ -108,6 +108,13 @@ static TABLE: &[Advice] = &[
     advice("backup_contradicts", Exit::Integrity, "take another backup; this one was put together by another hand"),
     advice("part_missing", Exit::Integrity, "look for the part in another copy of the backup, or take an earlier one"),
     advice("part_altered", Exit::Integrity, "look for the part in another copy of the backup, or take an earlier one"),
+    // Sealing: no entry is lost, and the next command seals.
+    advice("seal_unavailable", Exit::TryAgain, "run `medimg checkpoint`; the next command that records something seals too"),
+    advice("tiles_damaged", Exit::Integrity, "find out what changed the store's log/; `medimg checkpoint --mend` makes tiles anew from the ledger, held against the signed checkpoint"),
+    advice("signer_failed", Exit::Integrity, OURS),
+    advice("log_missing", Exit::Usage, "name the folder that holds `checkpoint` and `tile`: log/<n> of a store, or a copy of it"),
+    advice("log_damaged", Exit::Integrity, "get another copy of the published log, and find out who changed this one"),
+    advice("vkeys_damaged", Exit::Integrity, "restore log/vkeys from a backup, or move it away if keys/signing is the store's own: `medimg checkpoint --vkey` prints its line"),
     advice("restore_occupied", Exit::Usage, "name a folder that is empty or not there with --store"),
     advice("keys_file_exists", Exit::Usage, "name a new file; the keys do not change, so one file opens every backup of the store"),
     advice("keys_inside_backup", Exit::Usage, "name a file outside the backup, best on another machine"),
@@ -122,6 +129,39 @@ static TABLE: &[Advice] = &[
     advice("source_forgotten", Exit::SomeFailed, "nothing is to be done: where the object lies was erased on purpose"),
     advice("study_unfinished", Exit::Usage, "run `medimg process` on its files first, or give --unfinished"),
     advice("source_link", Exit::SomeFailed, "put the file back where it was listed, without a link in its path, then run process on it again"),
+    // Proofs.
+    advice("entry_unknown", Exit::SomeFailed, "give a leaf index or STREAM/NUMBER as `medimg history --all` prints them"),
+    advice("not_sealed", Exit::TryAgain, "run `medimg checkpoint`, then the same command; with --as-of: name a later checkpoint"),
+    advice("checkpoint_unknown", Exit::Usage, "give the size of a checkpoint that was published, or leave out --as-of"),
+    advice("proof_too_large", Exit::Usage, "prove its streams one by one"),
+    advice("proof_io", Exit::TryAgain, "look at the disk of the bundle, then run the same command"),
+    advice("proof_disk_full", Exit::TryAgain, "free space where the bundle is to lie, then run the same command"),
+    // Witnesses: ours for others, and others' for us.
+    advice("witness_store", Exit::Usage, "name a folder of its own for the witness with --store"),
+    advice("witness_name", Exit::Usage, "leave out --name, or name a new folder with --store: another name is another witness"),
+    advice("witness_gone", Exit::Integrity, "put witness.sqlite back as it was last; if it is lost, make a new witness in a new folder"),
+    advice("witness_damaged", Exit::Integrity, "make a new witness in a new folder, and keep this one for whoever asks what it cosigned"),
+    advice("witness_io", Exit::TryAgain, "look at the disk of the witness' folder, then run the same command"),
+    advice("witness_away", Exit::TryAgain, "nothing is lost: the checkpoint is published without its cosignature; see whether the witness runs"),
+    advice("witness_unknown_log", Exit::TryAgain, "give the log's verifier key to whoever runs the witness; see that the URL is right"),
+    advice("witness_answer", Exit::TryAgain, "see that URL and verifier key are those of one witness; tell whoever runs it"),
+    advice("witness_refuses", Exit::Integrity, "stop using the store and compare it with its backups: a witness saw another history of this log"),
+    // What `verify --objects` finds.
+    advice("scratch_io", Exit::TryAgain, "free space where temporary files go (TMPDIR), then run the same command"),
+    advice("object_missing", Exit::Integrity, "copy the object from the last backup, or restore that beside the store"),
+    advice("object_changed", Exit::Integrity, "keep the object as it is, and compare it with the one of the last backup"),
+    advice("object_unknown", Exit::Integrity, "find out who put it there; what a recovered log has lost is named when its source is processed again"),
+    advice("object_link", Exit::Integrity, "find out who put the link there, and put the object of the last backup in its place"),
+    advice("object_foreign", Exit::Integrity, "find out who put it there, and move it out of processed/"),
+    advice("object_unreadable", Exit::Integrity, "let the user of this program read it, look at the disk, and verify again"),
+    advice("raw_missing", Exit::Integrity, "copy the original from the last backup, or from its source"),
+    advice("raw_changed", Exit::Integrity, "keep the copy as it is, and compare it with its source or the last backup"),
+    advice("raw_foreign", Exit::Integrity, "find out who put it there, and move it out of raw/"),
+    advice("raw_unreadable", Exit::Integrity, "let the user of this program read it, look at the disk, and verify again"),
+    advice("object_pending", Exit::Well, "run `medimg process` on its source, or on anything: unfinished objects go first"),
+    advice("raw_unexplained", Exit::Well, "run `medimg process` on the source again, or remove the copy: nothing names it"),
+    advice("raw_not_erased", Exit::Well, "run `medimg forget` on the study again: it finishes"),
+    advice("staging_unexplained", Exit::Well, "nothing is to be done: the next run removes it"),
     // Mistakes of ours.
     advice("task_panicked", Exit::Integrity, OURS),
     advice("rule_panicked", Exit::Integrity, OURS),
@@ -181,6 +221,8 @@ mod tests {
             let is_test = path.file_stem().is_some_and(|stem| stem == "tests" || stem == "sim");
             match path.is_dir() {
                 _ if is_test => {}
+                // What a bundle holds for its reader is no source of ours.
+                false if path.extension().is_none_or(|extension| extension != "rs") => {}
                 true => sources(&path, found),
                 false => found.push(path),
             }

@@ -145,9 +145,18 @@ pub(crate) enum Error {
         /// Where.
         first_bad: String,
     },
+    /// The ledger verifies, and what lies in the store is not what it says.
+    #[error("the objects were held against the ledger: they are not what it says; first bad: {first_bad}")]
+    ObjectsUnsound {
+        /// Where.
+        first_bad: String,
+    },
     /// Another file stands under the name that a report was to have.
     #[error("the report was given its name: another file has it")]
     ReportExists,
+    /// Another file stands under the name that a proof was to have.
+    #[error("the proof was given its name: another file has it")]
+    ProofExists,
     /// The demo was asked to use a store that holds something else.
     #[error("the demo was started in a store that holds more than the demo")]
     DemoStore,
@@ -160,6 +169,21 @@ pub(crate) enum Error {
     /// Something that cannot be undone was not agreed to.
     #[error("a study was to be forgotten: nobody agreed to it")]
     NotConfirmed,
+    /// A verifier key of a log or of a witness cannot be used.
+    #[error("a verifier key was read ({place}): {why}")]
+    LogKey {
+        /// Where it stands.
+        place: String,
+        /// Why not; says nothing of what stands there.
+        why: String,
+    },
+    /// The address cannot be listened at.
+    #[error("an address was listened at")]
+    Listen {
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
     /// The number of workers makes no runtime.
     #[error("the worker threads were started")]
     Threads {
@@ -189,6 +213,8 @@ impl Error {
             Self::Interrupted { .. } => "interrupted",
             Self::Waiting { .. } => "rules_off",
             Self::Threads { .. } => "threads",
+            Self::LogKey { .. } => "verifier_key",
+            Self::Listen { .. } => "listen",
             Self::Passphrase { .. } => "passphrase",
             Self::NotConfirmed => "not_confirmed",
             Self::Read { .. } => "read_failed",
@@ -199,7 +225,9 @@ impl Error {
             Self::TagUnknown { .. } => "tag_unknown",
             Self::Object { .. } => "object_refused",
             Self::Unsound { .. } => "ledger_unsound",
+            Self::ObjectsUnsound { .. } => "objects_unsound",
             Self::ReportExists => "report_exists",
+            Self::ProofExists => "proof_exists",
             Self::DemoStore => "demo_store",
             Self::Usage { .. } => "usage",
             Self::ConfigUnreadable { .. } => "config_unreadable",
@@ -260,13 +288,23 @@ impl Error {
                 and with an earlier `medimg export`"
                     .to_owned()
             }
-            Self::ReportExists => "name a new file, or replace that one with --force; nothing was recorded".to_owned(),
+            Self::ObjectsUnsound { .. } => {
+                "keep a copy of the store as it is, restore the last backup beside it (`medimg restore`), and compare the \
+                objects that are named above"
+                    .to_owned()
+            }
+            Self::ReportExists | Self::ProofExists => "name a new file, or replace that one with --force; nothing was recorded".to_owned(),
             Self::Passphrase { .. } => {
                 "give 12 characters or more at the prompt, or in the first line of a file of mode 600: --passphrase-file FILE"
                     .to_owned()
             }
             Self::NotConfirmed => "answer y, or give --yes; it cannot be undone".to_owned(),
             Self::DemoStore => "name another one: `medimg demo --store DIR`".to_owned(),
+            Self::LogKey { .. } => {
+                "give it as its owner prints it: <name>+<8 hex digits>+<base64>; a log's with type 1, a witness' with type 4"
+                    .to_owned()
+            }
+            Self::Listen { .. } => "name an address of this machine that is free, as 127.0.0.1:8380".to_owned(),
             Self::Threads { .. } => "run the same command with fewer workers: -j 1".to_owned(),
         }
     }
@@ -282,15 +320,18 @@ impl Error {
             | Self::DemoExists
             | Self::DemoStore
             | Self::ReportExists
+            | Self::ProofExists
             | Self::Read { .. }
             | Self::Passphrase { .. }
             | Self::NotConfirmed
+            | Self::LogKey { .. }
+            | Self::Listen { .. }
             | Self::Events { .. }
             | Self::ValuesNeedTerminal
             | Self::TagUnknown { .. }
             | Self::StreamForm => Exit::Usage,
             Self::Object { .. } => Exit::SomeFailed,
-            Self::Entry { .. } | Self::Unsound { .. } => Exit::Integrity,
+            Self::Entry { .. } | Self::Unsound { .. } | Self::ObjectsUnsound { .. } => Exit::Integrity,
             Self::Write { cause, .. } if is_there(cause) => Exit::Usage,
             Self::Write { .. } | Self::Interrupted { .. } | Self::Waiting { .. } | Self::Threads { .. } => {
                 Exit::TryAgain

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use handlers::heads::Heads;
+use handlers::sealer::{self, StoreSealer};
 use handlers::surroundings::{Surroundings as _, System};
 
 use crate::config::HEADS_VARIABLE;
@@ -54,23 +55,40 @@ impl Guard {
         &self.heads
     }
 
-    /// Refuses, or tells, a store that is not the one that was seen last.
-    pub(crate) fn check(&self, used: Use) -> Result<(), Error> {
+    /// Refuses, or tells, a store that is not the one that was seen last; whether it is that one, as far as can be told.
+    pub(crate) fn check(&self, used: Use) -> Result<bool, Error> {
         if !matches!(used, Use::Works | Use::Asks) {
-            return Ok(());
+            return Ok(true);
         }
         match self.heads.check(&self.store) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(true),
             // A place that cannot be read says nothing of the store.
             Err(error) if error.code() == "heads_io" => {
                 warn(&error.into());
-                Ok(())
+                Ok(true)
             }
             Err(error) if used == Use::Works => Err(error.into()),
             Err(error) => {
                 warn(&error.into());
+                Ok(false)
+            }
+        }
+    }
+
+    /// Seals what the verb recorded. What only time or room can cure is told, and the next command seals; a log that does not go
+    /// on from what was published is an error.
+    pub(crate) fn seal(&self) -> Result<(), Error> {
+        if sealer::is_sealed(&self.store) {
+            return Ok(());
+        }
+        let sealed = StoreSealer::open(&self.store).and_then(|sealer| sealer::in_place(sealer.seal()));
+        match sealed {
+            Ok(_) => Ok(()),
+            Err(error @ handlers::Error::Transient { .. }) => {
+                warn(&error.into());
                 Ok(())
             }
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -16,7 +16,10 @@ mod remedy;
 mod run;
 mod times;
 mod ui;
+mod whole;
+mod witnesses;
 
+use std::cell::OnceCell;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
@@ -53,15 +56,29 @@ fn run(cli: &Cli) -> Result<Exit, Error> {
     let output = Output::open(cli.global.json);
     let (store, store_flag) = (cli.global.store(), cli.global.store_flag());
     let (guard, used) = (Guard::of(&store, cli.global.heads(), cli.verb.is_demo()), cli.verb.uses());
-    guard.check(used)?;
-    let mut context = Context { store, store_flag, guard, quiet: cli.global.quiet, output, program: program() };
+    let known = guard.check(used)?;
+    let mut context = Context {
+        store,
+        store_flag,
+        guard,
+        quiet: cli.global.quiet,
+        output,
+        program: program(),
+        witnesses: OnceCell::new(),
+    };
     let exit = cli.verb.run(&mut context);
+    // What was recorded is sealed, also where the verb failed; its own error counts more. A store that was put back is not: what
+    // would be sealed may have been sealed otherwise.
+    let sealed = if known && cli.verb.may_record() { context.guard.seal() } else { Ok(()) };
+    if known && sealed.is_ok() && cli.verb.may_record() {
+        witnesses::ask_at_end(&context);
+    }
     // Whatever became of the verb: what it recorded was seen.
     context.guard.keep(used);
     // What was printed before an error is data too: it goes out first, and the verb's own error counts more.
     let flushed = context.output.flush();
     let exit = exit?;
-    flushed.map(|()| exit)
+    flushed.and(sealed).map(|()| exit)
 }
 
 /// Returns how a person called this program: `cargo run` names itself in the environment.

@@ -141,6 +141,37 @@ pub(crate) async fn study(store: &Store, name: &Phi<String>) -> Result<(Vec<Vec<
     whole_study(store, &found.streams).await
 }
 
+/// Returns the subjects under which headers name a study: its keyed hash under each version of the index key that was in use.
+///
+/// # Errors
+/// `study_unknown`, `study_ambiguous`, and what the ledger says.
+pub(crate) async fn subjects_of_study(store: &Store, name: &Phi<String>) -> Result<BTreeSet<ledger::IndexHash>> {
+    let uid = full_uid(store, name)?;
+    let mut subjects = BTreeSet::new();
+    for tag in tags_of(&store.keys, &uid) {
+        let Some(stream) = first_tagged(store, &tag).await? else { continue };
+        let of_stream = || async {
+            let loaded = store.ledger.load(stream).await.map_err(|error| ledger_error("load a stream", error))?;
+            Ok::<_, Error>(loaded.entries.iter().find_map(|entry| entry.header.subject))
+        };
+        match tag.kind {
+            TagKind::Study => subjects.extend([ledger::IndexHash { version: tag.hash.version, hash: tag.hash.hash.0 }]),
+            // The new UID stands for one original UID, which the headers of every stream name that carries it.
+            _ => subjects.extend(of_stream().await?),
+        }
+    }
+    if subjects.is_empty() { Err(unknown()) } else { Ok(subjects) }
+}
+
+/// Returns a stream that carries the tag, in any log of the store.
+async fn first_tagged(store: &Store, tag: &Tag) -> Result<Option<StreamKey>> {
+    let Some(kind) = ledger::TagKind::from_word(tag.kind.word().as_bytes()) else { return Ok(None) };
+    let tag = ledger::Tag { kind, hash: ledger::IndexHash { version: tag.hash.version, hash: tag.hash.hash.0 } };
+    let found = store.joined()?.tagged(&tag, 0, 1).await;
+    let found = found.map_err(|error| ledger_error("look up entries by tag", error))?;
+    Ok(found.first().map(|tagged| tagged.stream))
+}
+
 struct Found {
     streams: Vec<StreamKey>,
 }

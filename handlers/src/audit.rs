@@ -4,6 +4,11 @@
 //! Memory: the uploads that have no end at the present entry. An upload that goes on after an end (a replay) is folded anew
 //! from its first entry in a second reading, which holds those uploads only.
 
+mod published;
+mod sealed;
+mod tiles;
+mod trust;
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -11,12 +16,16 @@ use domain::events::{self, Event, EventData, ReadError};
 use domain::ids::{KeyedHash, StreamId};
 use domain::study::Study;
 use domain::upload::Upload;
-use ledger::{Header, StreamKey, verify, verify_store};
+use ledger::verify::{Code, Finding};
+use ledger::{Depth, Frontier, Header, Origin, Peek, StreamKey, Watcher, verify, verify_store_with};
 
 use crate::commit::ledger_error;
 use crate::error::{Error, Result};
 use crate::segments;
 use crate::store::no_ledger;
+pub use published::audit_published;
+pub use sealed::Sealed;
+pub use trust::{GIVEN_MAX, Outside, Signed};
 
 /// The first entry that cannot stand where it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +49,9 @@ pub struct Audit {
     pub ledger: verify::Report,
     /// What each log that ended before a recovery says of itself, oldest first, with the name of its file.
     pub past: Vec<(String, verify::Report)>,
+    /// What was seen of the checkpoints and published tiles of each of these logs, in their order, the present one last. What does not
+    /// hold is among the findings of the log's report.
+    pub sealed: Vec<Sealed>,
     /// The first entry out of order. Judged only if the ledger is sound: of a damaged log the order says nothing.
     pub misstep: Option<Misstep>,
 }
@@ -56,7 +68,7 @@ impl Audit {
 /// # Errors
 /// When the verification did not take place: no store, no access, no ledger, another schema version.
 pub fn audit(root: &Path) -> Result<Audit> {
-    audit_with(root, &mut |_, _, _| {})
+    audit_against(root, &Outside::default(), &mut |_, _, _| {})
 }
 
 /// What [`audit_with`] shows of each sound entry: its index, its header, and its events, or why they cannot be read.
@@ -68,20 +80,37 @@ pub type Visit<'a> = dyn FnMut(u64, &Header, std::result::Result<&[Event], &Read
 /// # Errors
 /// As [`audit`].
 pub fn audit_with(root: &Path, visit: &mut Visit<'_>) -> Result<Audit> {
+    audit_against(root, &Outside::default(), visit)
+}
+
+/// As [`audit_with`], and holds the logs against what the verifier brings along. Of headers only, nothing is shown.
+///
+/// # Errors
+/// As [`audit`].
+pub fn audit_against(root: &Path, outside: &Outside, visit: &mut Visit<'_>) -> Result<Audit> {
     // A ledger whose head cannot be looked at is verified all the same, by itself.
     let present = vec![("ledger.sqlite".to_owned(), root.join("ledger.sqlite"))];
     let logs = segments::paths(root).unwrap_or(present);
     let mut first = Fold::new(None);
-    let mut reports = walk(root, &logs, &mut first, visit)?;
-    let (_, ledger) = reports.pop().expect("the present log is always one of them");
-    let mut audit = Audit { ledger, past: reports, misstep: None };
-    if !audit.is_sound() {
+    let mut seals = watches(root, &logs, outside)?;
+    let mut reports = walk(root, &logs, &mut first, visit, (&mut seals, outside.headers_only))?;
+    let known: Vec<Origin> = seals.iter().flatten().map(|(origin, _)| origin.clone()).collect();
+    let sealed = seals.into_iter().zip(&mut reports).map(|(watch, (_, report))| match watch {
+        Some((_, watch)) => watch.finish(report),
+        None => Sealed::default(),
+    });
+    let sealed: Vec<Sealed> = sealed.collect();
+    let (_, mut ledger) = reports.pop().expect("the present log is always one of them");
+    let mut audit = Audit { past: reports, sealed, misstep: None, ledger: ledger.clone() };
+    strangers(outside, &known, &mut ledger, audit.sealed.last_mut());
+    audit.ledger = ledger;
+    if !audit.is_sound() || outside.headers_only {
         return Ok(audit);
     }
     let mut missteps = vec![first.misstep.take(), joint(&logs, &audit)?];
     if !first.again.is_empty() {
         let mut second = Fold::new(Some(std::mem::take(&mut first.again)));
-        walk(root, &logs, &mut second, &mut |_, _, _| {})?;
+        walk(root, &logs, &mut second, &mut |_, _, _| {}, (&mut [], false))?;
         missteps.push(second.misstep);
     }
     let place = |misstep: &Misstep| logs.iter().position(|(name, _)| misstep.log.as_ref() == Some(name));
@@ -91,12 +120,67 @@ pub fn audit_with(root: &Path, visit: &mut Visit<'_>) -> Result<Audit> {
     Ok(audit)
 }
 
+/// What is compared with the log of an origin while it is read; none where the store does not say which log it is.
+type SealWatch = Option<(Origin, sealed::Watch)>;
+
+fn watches(root: &Path, logs: &[(String, PathBuf)], outside: &Outside) -> Result<Vec<SealWatch>> {
+    let listed = trust::listed(root)?;
+    let watch = |(_, path): &(String, PathBuf)| {
+        // A log that cannot be looked at is verified all the same, by itself.
+        let Ok(peek) = Peek::open(path) else { return Ok(None) };
+        let watch = sealed::Watch::of_store(root, path, &peek.origin, outside, &listed)?;
+        Ok(Some((peek.origin, watch)))
+    };
+    logs.iter().map(watch).collect()
+}
+
+/// A checkpoint that was given and is of none of the store's logs is a finding of the present one.
+fn strangers(outside: &Outside, known: &[Origin], report: &mut verify::Report, sealed: Option<&mut Sealed>) {
+    let Some(sealed) = sealed else { return };
+    for (number, bytes) in outside.checkpoints.iter().enumerate() {
+        let origin = trust::origin_of(bytes);
+        if origin.as_ref().is_some_and(|origin| known.contains(origin)) {
+            continue;
+        }
+        let code = if origin.is_some() { Code::CheckpointOrigin } else { Code::CheckpointForm };
+        let finding = Finding { code, leaf_index: None, at_or_after: false };
+        report.add(finding);
+        sealed.about.push((finding, sealed::given_name(number)));
+        sealed.given.push((number, None, false));
+    }
+}
+
+/// Shows a log to the fold, and to what is compared with it.
+struct Both<'a> {
+    seals: Option<&'a mut sealed::Watch>,
+    entry: &'a mut dyn FnMut(u64, &Header, &str),
+}
+
+impl Watcher for Both<'_> {
+    fn begin(&mut self) {
+        if let Some(seals) = &mut self.seals {
+            seals.begin();
+        }
+    }
+
+    fn leaf(&mut self, header: &[u8], tree: &Frontier) {
+        if let Some(seals) = &mut self.seals {
+            seals.leaf(header, tree);
+        }
+    }
+
+    fn entry(&mut self, index: u64, header: &Header, body: &str) {
+        (self.entry)(index, header, body);
+    }
+}
+
 /// Verifies each log and shows its entries to the fold, one log after the other.
 fn walk(
     root: &Path,
     logs: &[(String, PathBuf)],
     fold: &mut Fold,
     visit: &mut Visit<'_>,
+    (seals, headers_only): (&mut [SealWatch], bool),
 ) -> Result<Vec<(String, verify::Report)>> {
     let mut reports = Vec::new();
     for (at, (name, path)) in logs.iter().enumerate() {
@@ -107,6 +191,9 @@ fn walk(
         // A log that is changed while it is read is read anew, from its beginning.
         let begun = (logs.len() > 1).then(|| fold.clone());
         let mut show = |index, header: &Header, body: &str| {
+            if headers_only {
+                return;
+            }
             if index < fold.next {
                 match &begun {
                     Some(begun) => *fold = begun.clone(),
@@ -120,7 +207,10 @@ fn walk(
             }
             fold.entry(index, header, events.as_deref().ok());
         };
-        let report = verify_store(path, &mut show).map_err(|error| match error {
+        let depth = if headers_only { Depth::Headers } else { Depth::Whole };
+        let seals = seals.get_mut(at).and_then(|watch| watch.as_mut().map(|(_, watch)| watch));
+        let mut both = Both { seals, entry: &mut show };
+        let report = verify_store_with(path, depth, &mut both).map_err(|error| match error {
             ledger::Error::Missing if ended => {
                 Error::damaged("ledger_gone", format!("verify {name}, a log that ended before a recovery"), None)
             }
@@ -144,7 +234,7 @@ fn joint(logs: &[(String, PathBuf)], audit: &Audit) -> Result<Option<Misstep>> {
                 first = Some((header.stream.to_string(), named));
             }
         };
-        verify_store(path, &mut show).map_err(|error| ledger_error("verify the ledger", error))?;
+        ledger::verify_store(path, &mut show).map_err(|error| ledger_error("verify the ledger", error))?;
         let named = match &first {
             Some((_, Some(EventData::LedgerRecovered(said)))) => Some((said.restored_size, said.restored_root.0)),
             _ => None,

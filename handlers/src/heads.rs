@@ -3,6 +3,7 @@
 //!
 //! One file a store, `<store id>`, one line of JSON a log: origin, size, root, the tree's frontier, and when. With the
 //! frontier the store need not be read whole: the leaves behind it must lead from the held tree to the store's own root.
+//! Beside it `<store id>.checkpoint`, the newest that was signed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -15,6 +16,7 @@ use ledger::{Frontier, Head, Origin, Peek};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::sealer;
 use crate::segments::number;
 
 /// The mark of a store that was restored and not yet recovered.
@@ -129,7 +131,21 @@ impl Heads {
         }
         lines.retain(|held| held.origin != peek.origin.as_str());
         lines.push(Held::of(&peek.origin, &peek.head, now_ms));
-        write(folder, &file, &lines).map_err(failed)
+        write(folder, &file, |next| {
+            lines.iter().try_for_each(|held| {
+                serde_json::to_writer(&mut *next, held)?;
+                next.write_all(b"\n")
+            })
+        })
+        .map_err(failed)?;
+        // The signed checkpoint is kept beside it: with the log's public key it proves to others what was seen here.
+        match sealer::published(root, &peek.origin) {
+            Ok(Some((note, seen))) if (seen.size, seen.root) == (peek.head.size, peek.head.root) => {
+                let at = file.with_extension("checkpoint");
+                write(folder, &at, |next| next.write_all(note.to_string().as_bytes())).map_err(failed)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Returns the newest head that is kept of the store of this log.
@@ -176,13 +192,10 @@ fn lock(folder: &Path) -> io::Result<File> {
     Err(io::Error::new(io::ErrorKind::TimedOut, "another process holds the folder of heads"))
 }
 
-fn write(folder: &Path, path: &Path, lines: &[Held]) -> io::Result<()> {
+fn write(folder: &Path, path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let next = folder.join("next");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
-    for held in lines {
-        serde_json::to_writer(&mut file, held).map_err(io::Error::from)?;
-        file.write_all(b"\n")?;
-    }
+    fill(&mut file)?;
     file.sync_all()?;
     fs::rename(next, path)
 }

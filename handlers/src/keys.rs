@@ -39,7 +39,7 @@ pub fn create_missing(folder: &Path) -> Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(Error::store("create keys/", error)),
         _ => {}
     }
-    for name in ["stream", "index.v1", "mapping"] {
+    for name in ["stream", "index.v1", "mapping", crate::sealer::SIGNING] {
         if !folder.join(name).exists() {
             create_key(folder, name).map_err(|error| Error::store(format!("create keys/{name}"), error))?;
         }
@@ -65,6 +65,15 @@ pub fn write_all(folder: &Path, keys: &Keys, before: crate::backup::Before<'_>) 
     Ok(())
 }
 
+/// Makes one key that is not there yet; one that exists is never replaced. Durable when it returns.
+///
+/// # Errors
+/// `store_unwritable`, `disk_full` and the like.
+pub(crate) fn create_one(folder: &Path, name: &str) -> Result<()> {
+    let made = create_key(folder, name).and_then(|()| File::open(folder)?.sync_all());
+    made.map_err(|error| Error::store(format!("create keys/{name}"), error))
+}
+
 fn create_key(folder: &Path, name: &str) -> io::Result<()> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
@@ -86,7 +95,7 @@ fn write_key(folder: &Path, name: &str, key: &Key) -> io::Result<()> {
     }
 }
 
-fn read_key(folder: &Path, name: &str) -> Result<Key> {
+pub(crate) fn read_key(folder: &Path, name: &str) -> Result<Key> {
     let refuse = |code, what: String| Error::damaged(code, what, None);
     let mut file = File::open(folder.join(name)).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => refuse("key_missing", format!("open keys/{name}: it is not there")),

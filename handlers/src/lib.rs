@@ -19,14 +19,17 @@ pub mod joined;
 pub mod keys;
 pub mod notes;
 pub mod objects;
+pub mod objects_audit;
 pub mod pipeline;
 pub mod ports;
+pub mod prove;
 pub mod pump;
 pub mod reading;
 pub mod recover;
 pub mod replay;
 pub mod reporting;
 pub mod runner;
+pub mod sealer;
 pub mod search;
 pub mod segments;
 #[cfg(test)]
@@ -38,5 +41,6 @@ pub mod surroundings;
 pub mod sweeper;
 pub mod views;
 pub mod watch;
+pub mod witness;
 
 pub use error::{Error, Result};

@@ -77,29 +77,33 @@ impl Header {
 
     /// Returns the header that the bytes are. `render` of the result gives exactly these bytes.
     pub fn parse(bytes: &[u8]) -> Result<Self, HeaderError> {
+        Self::parse_beside(bytes, None)
+    }
+
+    /// As [`Header::parse`]; where the origin is the given one, it is not read anew.
+    pub(crate) fn parse_beside(bytes: &[u8], origin: Option<&Origin>) -> Result<Self, HeaderError> {
         if bytes.len() > HEADER_BYTES_MAX {
             return Err(HeaderError::TooLong);
         }
-        if !bytes.iter().all(|&b| b == b'\n' || in_charset(b)) {
-            return Err(HeaderError::Charset);
+        let parsed = std::str::from_utf8(bytes).map_err(|_| HeaderError::Charset).and_then(|text| {
+            let lines = split_lines(text).ok_or(HeaderError::Lines)?;
+            Self::from_lines(&lines, origin)
+        });
+        // Every field has one spelling by itself, so nothing outside the character set gets here; that is for the message.
+        match parsed {
+            Err(_) if !bytes.iter().all(|&b| b == b'\n' || in_charset(b)) => Err(HeaderError::Charset),
+            Ok(header) => {
+                debug_assert!(header.render() == bytes, "a field has a second spelling");
+                Ok(header)
+            }
+            refused => refused,
         }
-        let text = std::str::from_utf8(bytes).map_err(|_| HeaderError::Charset)?;
-        let mut rest = text.strip_suffix('\n').ok_or(HeaderError::Lines)?.split('\n');
-        let mut lines = [""; LINES];
-        for line in &mut lines {
-            *line = rest.next().ok_or(HeaderError::Lines)?;
-        }
-        if rest.next().is_some() {
-            return Err(HeaderError::Lines);
-        }
-        let header = Self::from_lines(&lines)?;
-        // Each field above is strict by itself; this holds the promise even where a field's parser is not.
-        if header.render() == bytes { Ok(header) } else { Err(HeaderError::Field("spelling")) }
     }
 
-    fn from_lines(lines: &[&str; LINES]) -> Result<Self, HeaderError> {
+    fn from_lines(lines: &[&str; LINES], known: Option<&Origin>) -> Result<Self, HeaderError> {
         let [version, origin, stream, seq, prev, types, decision, subject, actor, at, body, key] = *lines;
         let field = |name: &'static str| HeaderError::Field(name);
+        let known = known.filter(|known| known.as_str() == origin).cloned();
         if version != VERSION {
             return Err(field("version"));
         }
@@ -108,12 +112,12 @@ impl Header {
         }
         let body = body.strip_prefix("sha256:").and_then(|b| BodyHash::from_base64(b.as_bytes()));
         Ok(Self {
-            origin: Origin::parse(origin).ok_or(field("origin"))?,
+            origin: known.or_else(|| Origin::parse(origin)).ok_or(field("origin"))?,
             stream: StreamKey::parse(stream).ok_or(field("stream_id"))?,
             seq: parse_decimal(seq).ok_or(field("seq"))?,
             prev: LeafHash::from_base64(prev.as_bytes()).ok_or(field("prev"))?,
             types: EventTypes::parse(types).ok_or(field("types"))?,
-            decision_id: Uuid::try_parse(decision).map_err(|_| field("decision_id"))?,
+            decision_id: parse_uuid(decision).ok_or(field("decision_id"))?,
             subject: if subject == "-" { None } else { Some(IndexHash::parse(subject).ok_or(field("subject"))?) },
             actor: Actor::parse(actor).ok_or(field("actor"))?,
             recorded_at: UtcMillis::parse(at).ok_or(field("recorded_at"))?,
@@ -295,6 +299,29 @@ fn is_event_type(text: &str) -> bool {
     let word = |w: &str| !w.is_empty() && w.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
     let numbered = version.strip_prefix('v').and_then(parse_decimal).is_some_and(|v| v > 0);
     text.len() <= 64 && numbered && words.contains('.') && words.split('.').all(word)
+}
+
+/// The lines of a header, each ended by LF, and nothing behind the last.
+fn split_lines(text: &str) -> Option<[&str; LINES]> {
+    let (mut lines, mut rest) = ([""; LINES], text);
+    for line in &mut lines {
+        let end = memchr::memchr(b'\n', rest.as_bytes())?;
+        (*line, rest) = (&rest[..end], &rest[end + 1..]);
+    }
+    rest.is_empty().then_some(lines)
+}
+
+/// A UUID in its one spelling here: lower case, with hyphens.
+fn parse_uuid(text: &str) -> Option<Uuid> {
+    let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
+    let mut digits = [0; 32];
+    let mut at = 0;
+    for (from, to) in [(0, 8), (9, 13), (14, 18), (19, 23), (24, 36)] {
+        digits[at..at + to - from].copy_from_slice(&text[from..to]);
+        at += to - from;
+    }
+    let hyphens = [8, 13, 18, 23].iter().all(|&at| text[at] == b'-');
+    if hyphens { parse_hex(&digits).map(Uuid::from_bytes) } else { None }
 }
 
 fn is_step(text: &str) -> bool {

@@ -19,6 +19,7 @@ mod memory;
 mod merkle;
 pub mod note;
 pub mod proof;
+pub mod seal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod tags;
@@ -26,6 +27,7 @@ pub mod tiles;
 mod time;
 mod traits;
 pub mod verify;
+pub mod witness;
 
 pub use body::{BODY_BYTES_MAX, Body, BodyError, EVENTS_MAX, TAGS_MAX};
 pub use checkpoint::{Checkpoint, CheckpointError};
@@ -37,7 +39,10 @@ pub use header::{Actor, EventTypes, HEADER_BYTES_MAX, Header, HeaderError, Index
 pub use memory::MemoryLedger;
 pub use merkle::{Frontier, Head, merkle_root};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{Ended, Export, Open, Peek, SqliteLedger, copy_store, end_log, verify_store};
+pub use sqlite::{
+    Depth, Ended, Export, KeptCheckpoint, Open, Peek, SealRow, SqliteLedger, SqliteSeal, Watcher, copy_store, end_log,
+    kept_checkpoints, seal_facts, verify_store, verify_store_with,
+};
 pub use tags::{Tag, TagKind, Tagged};
 pub use time::UtcMillis;
 pub use traits::{Appended, Ledger, Link, Log, READ_ENTRIES_MAX, STREAM_ENTRIES_MAX};

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use handlers::keys;
+use handlers::sealer::{self, Look};
 use handlers::store::{Access, Store};
 use handlers::surroundings::{Surroundings as _, System};
 use ledger::Log as _;
@@ -21,6 +22,8 @@ use crate::ui::colour::{Style, Tone};
 const FREE_BYTES_MIN: u64 = 1 << 30;
 /// 2026-01-01T00:00:00Z: this program is younger, so a clock before it is wrong.
 const CLOCK_MS_MIN: u64 = 1_767_225_600_000;
+/// An entry that waits longer to be sealed is told: whoever records it seals it, at its end at the latest.
+const UNSEALED_S_MAX: u64 = 60;
 /// An entry may be this much younger than the clock, when the clock was set back a little.
 const CLOCK_BACK_MS_MAX: u64 = 60_000;
 
@@ -77,6 +80,7 @@ pub(super) fn run(_: &Args, context: &mut Context) -> Result<Exit, Error> {
     if root.join("ledger.sqlite").exists() {
         checks.extend([folder(&root), links(&root), worker(&root), key_files(&root), sources(&root)]);
         checks.extend(ledger(&root, &environment));
+        checks.push(sealing(&root));
     } else {
         checks.push(Check::skipped("store", "there is none yet; the first `medimg process` makes it"));
     }
@@ -213,6 +217,31 @@ fn ledger(root: &Path, environment: &str) -> Vec<Check> {
                 )
             });
             [Check::good("ledger", told)].into_iter().chain(clock).collect()
+        }
+    }
+}
+
+/// Looks at what is published of the log: how far, since when something waits, and whether its tiles lead to its root.
+fn sealing(root: &Path) -> Check {
+    match sealer::look(root) {
+        Err(error) => Check::failed("sealing", &error.into()),
+        Ok(Look { unsealed: 0, size: 0, .. }) => Check::skipped("sealing", "nothing is recorded yet"),
+        Ok(Look { unsealed: 0, size, .. }) => Check::good(
+            "sealing",
+            format!("the checkpoint over all {size} entries is published, and its tiles lead to its root"),
+        ),
+        Ok(Look { unsealed, since, .. }) => {
+            let age_s = since.map_or(0, |since| System.now_ms().saturating_sub(since)) / 1_000;
+            let told = format!("{unsealed} entries wait to be sealed, the first for {age_s} s");
+            if age_s <= UNSEALED_S_MAX {
+                return Check::good("sealing", told);
+            }
+            Check::bad(
+                "sealing",
+                "unsealed",
+                told,
+                "run `medimg checkpoint`; what a command could not seal, the next one seals",
+            )
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod backup;
 mod bus;
+mod checkpoint;
 mod completions;
 mod config;
 mod demo;
@@ -14,6 +15,7 @@ mod forget;
 mod history;
 mod man;
 mod process;
+mod prove;
 mod recover;
 mod replay;
 mod report;
@@ -22,10 +24,14 @@ mod verify;
 mod views;
 mod watch;
 mod why;
+mod witness;
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use handlers::runner::report::Summary;
+use handlers::witness::client::Witnesses;
 
 use crate::config::{Config, Flag};
 use crate::error::Error;
@@ -34,6 +40,7 @@ use crate::guard::{Guard, Use};
 use crate::logs;
 use crate::output::Output;
 use crate::ui::item::printable;
+use crate::witnesses;
 
 /// What the program can be asked to do.
 #[derive(Debug, clap::Subcommand)]
@@ -44,6 +51,8 @@ pub(crate) enum Verb {
     History(Box<history::Args>),
     Replay(replay::Args),
     Verify(verify::Args),
+    Checkpoint(checkpoint::Args),
+    Prove(prove::Args),
     Report(report::Args),
     Views(views::Args),
     Export(export::Args),
@@ -56,6 +65,7 @@ pub(crate) enum Verb {
     Restore(restore::Args),
     Recover(recover::Args),
     Forget(forget::Args),
+    Witness(witness::Args),
     Doctor(doctor::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -72,6 +82,8 @@ impl Verb {
             Self::History(args) => history::run(args, context),
             Self::Replay(args) => replay::run(args, context),
             Self::Verify(args) => verify::run(args, context),
+            Self::Checkpoint(args) => checkpoint::run(args, context),
+            Self::Prove(args) => prove::run(args, context),
             Self::Report(args) => report::run(args, context),
             Self::Views(args) => views::run(args, context),
             Self::Export(args) => export::run(args, context),
@@ -84,6 +96,7 @@ impl Verb {
             Self::Restore(args) => restore::run(args, context),
             Self::Recover(args) => recover::run(args, context),
             Self::Forget(args) => forget::run(args, context),
+            Self::Witness(args) => witness::run(args, context),
             Self::Doctor(args) => doctor::run(args, context),
             Self::Config(args) => config::run(args, context),
             Self::Completions(args) => completions::run(args, context),
@@ -100,6 +113,8 @@ impl Verb {
             | Self::Forget(_)
             | Self::Demo(_)
             | Self::Replay(_)
+            | Self::Checkpoint(_)
+            | Self::Prove(_)
             | Self::Views(_) => Use::Works,
             Self::Follow(_)
             | Self::Why(_)
@@ -111,7 +126,44 @@ impl Verb {
             | Self::Backup(_)
             | Self::Doctor(_) => Use::Asks,
             Self::Recover(_) => Use::Makes,
-            Self::Restore(_) | Self::Explain(_) | Self::Config(_) | Self::Completions(_) | Self::Man(_) => Use::None,
+            Self::Witness(_)
+            | Self::Restore(_)
+            | Self::Explain(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Man(_) => Use::None,
+        }
+    }
+
+    /// Whether it may have recorded something, which then is sealed. What only reads writes nothing, not even that.
+    pub(crate) const fn may_record(&self) -> bool {
+        match self {
+            Self::Replay(args) => args.records(),
+            Self::Process(_)
+            | Self::Watch(_)
+            | Self::Bus(_)
+            | Self::Forget(_)
+            | Self::Demo(_)
+            | Self::Views(_)
+            | Self::Why(_)
+            | Self::Diff(_)
+            | Self::History(_)
+            | Self::Prove(_)
+            | Self::Report(_)
+            | Self::Backup(_)
+            | Self::Recover(_) => true,
+            // The verb itself seals.
+            Self::Checkpoint(_)
+            | Self::Verify(_)
+            | Self::Follow(_)
+            | Self::Export(_)
+            | Self::Doctor(_)
+            | Self::Restore(_)
+            | Self::Explain(_)
+            | Self::Witness(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
         }
     }
 
@@ -136,6 +188,8 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     /// How a person called this program, for the commands that are proposed next.
     pub(crate) program: String,
+    /// Who cosigns checkpoints, once the configuration is read.
+    pub(crate) witnesses: OnceCell<Arc<Witnesses>>,
 }
 
 impl Context {
@@ -154,6 +208,9 @@ impl Context {
     pub(crate) fn config(&self, flags: &[Flag]) -> Result<Config, Error> {
         let config = Config::load(&self.store, std::env::vars_os(), flags)?;
         logs::start(&config);
+        if let Some(witnesses) = witnesses::of(&self.store, &config) {
+            self.witnesses.set(witnesses).ok();
+        }
         Ok(config)
     }
 }
@@ -182,7 +239,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// Waits for a question to the ledger, which needs neither timers nor threads.
-fn block_on<T>(asked: impl Future<Output = T>) -> Result<T, Error> {
+pub(crate) fn block_on<T>(asked: impl Future<Output = T>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|cause| Error::Threads { cause })?;
     Ok(runtime.block_on(asked))
 }

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::run::{Done, Run, Task};
 use crate::ui::ending::{Endings, ReportLine, SummaryLine};
+use crate::witnesses::WitnessFlags;
 
 /// Take DICOM objects in, de-identify and deliver them
 #[derive(Debug, clap::Args)]
@@ -30,6 +31,8 @@ pub(crate) struct Args {
     /// Keep a copy of each original in the store's raw/
     #[arg(long)]
     copy_raw: bool,
+    #[command(flatten)]
+    witnesses: WitnessFlags,
     /// Add processor times to the JSON summary
     #[arg(long, hide = true)]
     timings: bool,
@@ -41,13 +44,14 @@ impl Args {
         let switches =
             [("accept_pixels", "--accept-pixels", self.accept_pixels), ("copy_raw", "--copy-raw", self.copy_raw)];
         let on = switches.into_iter().filter(|(.., on)| *on);
-        workers.chain(on.map(|(setting, flag, _)| Flag { setting, flag, text: "true".to_owned() })).collect()
+        let on = on.map(|(setting, flag, _)| Flag { setting, flag, text: "true".to_owned() });
+        workers.chain(on).chain(self.witnesses.flag()).collect()
     }
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let config = context.config(&args.flags())?;
-    let run = Run::open(&context.store, &config, false)?;
+    let run = Run::open(&context.store, &config, false)?.cosigned_by(context.witnesses.get());
     let items = run.items(&args.paths);
     let total = items.len() as u64;
     let (json, terminal) = (context.output.json, context.output.terminal);

@@ -19,6 +19,7 @@ use crate::run::{self, Run, Task};
 use crate::times::Times;
 use crate::ui::ending::{Endings, ReportLine};
 use crate::ui::replay::{self as show, Told};
+use crate::witnesses::WitnessFlags;
 
 /// Do again what failed, or what you name; --dry-run says beforehand what would be done
 #[derive(Debug, clap::Args)]
@@ -59,12 +60,19 @@ pub(crate) struct Args {
     /// With --dry-run: read and de-identify the objects as well
     #[arg(long, requires = "dry_run")]
     deep: bool,
+    #[command(flatten)]
+    witnesses: WitnessFlags,
     /// Threads that work on objects; 0 is one per processor
     #[arg(long, short = 'j', value_name = "N")]
     workers: Option<String>,
 }
 
 impl Args {
+    /// Whether it may record something.
+    pub(super) const fn records(&self) -> bool {
+        !self.dry_run
+    }
+
     fn flags(&self) -> Vec<Flag> {
         let workers = self.workers.iter().map(|n| Flag { setting: "workers", flag: "-j", text: n.clone() });
         let pixels = self.accept_pixels.then(|| Flag {
@@ -72,7 +80,7 @@ impl Args {
             flag: "--accept-pixels",
             text: "true".to_owned(),
         });
-        workers.chain(pixels).collect()
+        workers.chain(pixels).chain(self.witnesses.flag()).collect()
     }
 
     fn request(&self, store: &Store) -> Result<Request, Error> {
@@ -100,7 +108,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     if args.dry_run && !args.deep {
         return foretell(args, &config, context);
     }
-    let run = Run::open_to_replay(&context.store, &config, args.dry_run)?;
+    let run = Run::open_to_replay(&context.store, &config, args.dry_run)?.cosigned_by(context.witnesses.get());
     let request = Box::new(args.request(run.store())?);
     let json = context.output.json;
     let mut endings = Endings::new(Vec::new());

@@ -1,8 +1,7 @@
 //! `medimg report`: what the ledger shows an auditor, as a page, as JSON or as a table. That it was made is recorded.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read as _, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use compliance::report::{Report, Scope, csv, html};
@@ -22,6 +21,7 @@ use crate::exit::Exit;
 use crate::person;
 use crate::times::Times;
 use crate::ui::colour::Tone;
+use crate::whole;
 
 /// Make a compliance report of a study, a span of time, or the whole log; that you made it is recorded
 #[derive(Debug, clap::Args)]
@@ -98,9 +98,9 @@ fn deliver(
     (scope, kind, about): (&Scope, ReportScope, Option<IndexHash>),
     report: &Report,
 ) -> Result<Made, Error> {
-    let part = part_of(&args.output);
+    let part = whole::part_of(&args.output);
     let done = write(args.format, store, scope, report, &part).and_then(|made| {
-        let stands = stands(&args.output, &part)?;
+        let stands = whole::stands(&args.output, &part).map_err(broken)?;
         if stands == Some(false) && !args.force {
             return Err(Error::ReportExists);
         }
@@ -108,7 +108,7 @@ fn deliver(
             block_on(reporting::record(store, &System, person, &made, (kind, about)))??;
         }
         // The record is durable from here on. If we stop before the file has its name, the same command makes it again.
-        publish(&part, &args.output, stands).map_err(broken)?;
+        whole::publish(&part, &args.output, stands).map_err(broken)?;
         Ok(made)
     });
     // After a rename there is nothing left to remove; after an error what is left is only a part.
@@ -120,15 +120,9 @@ fn broken(cause: io::Error) -> Error {
     Error::Write { what: "the report", cause }
 }
 
-fn part_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".part-{}", std::process::id()));
-    name.into()
-}
-
 /// Writes the report to a new file and makes it durable.
 fn write(format: Format, store: &Store, scope: &Scope, report: &Report, part: &Path) -> Result<Made, Error> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(part).map_err(broken)?;
+    let file = whole::create(part, 0o640).map_err(broken)?;
     let mut hashed = Hashed { file: BufWriter::new(file), hash: Sha256::new(), size_bytes: 0 };
     match format {
         Format::Html => hashed.write_all(html::render(report).as_bytes()).map_err(broken)?,
@@ -182,35 +176,6 @@ impl Write for Hashed {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
-}
-
-/// Whether a file stands under the name, and if so whether it holds these bytes.
-fn stands(output: &Path, part: &Path) -> Result<Option<bool>, Error> {
-    let standing = match File::open(output) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(broken(error)),
-    };
-    same(standing, File::open(part).map_err(broken)?).map(Some).map_err(broken)
-}
-
-fn same(one: File, other: File) -> io::Result<bool> {
-    if !one.metadata()?.is_file() || one.metadata()?.len() != other.metadata()?.len() {
-        return Ok(false);
-    }
-    let mut pair = BufReader::new(one).bytes().zip(BufReader::new(other).bytes());
-    pair.try_fold(true, |same, (one, other)| Ok(same && one? == other?))
-}
-
-/// Gives the file its name. Where nothing stood a link is made, which never replaces what came there meanwhile.
-fn publish(part: &Path, output: &Path, stood: Option<bool>) -> io::Result<()> {
-    match stood {
-        None => fs::hard_link(part, output)?,
-        Some(true) => return Ok(()),
-        Some(false) => fs::rename(part, output)?,
-    }
-    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
 }
 
 /// Where the first thing is that does not hold, in words; none if all holds.

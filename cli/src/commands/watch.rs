@@ -14,6 +14,7 @@ use crate::output::note;
 use crate::run::{Done, Run, Tale};
 use crate::ui::ending::SummaryLine;
 use crate::ui::live::Live;
+use crate::witnesses::WitnessFlags;
 
 /// Streams of an earlier run that are counted before the watch begins.
 const UNFINISHED_COUNTED_MAX: usize = 100_000;
@@ -50,6 +51,8 @@ pub(crate) struct Args {
     /// Keep a copy of each original in the store's raw/
     #[arg(long)]
     copy_raw: bool,
+    #[command(flatten)]
+    witnesses: WitnessFlags,
 }
 
 /// Reads a time as milliseconds.
@@ -78,7 +81,7 @@ impl Args {
             switch("accept_pixels", "--accept-pixels", self.accept_pixels),
             switch("copy_raw", "--copy-raw", self.copy_raw),
         ];
-        flags.into_iter().flatten().collect()
+        flags.into_iter().flatten().chain(self.witnesses.flag()).collect()
     }
 
     fn options(&self, config: &Config) -> WatchOptions {
@@ -93,7 +96,7 @@ impl Args {
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let config = context.config(&args.flags())?;
-    let run = Run::open_for(&context.store, &config, false, Intake::Watch)?;
+    let run = Run::open_for(&context.store, &config, false, Intake::Watch)?.cosigned_by(context.witnesses.get());
     let options = args.options(&config);
     let (quiet, program) = (context.quiet, context.program.clone());
     match run.unfinished(UNFINISHED_COUNTED_MAX)? {

@@ -108,6 +108,15 @@ impl Config {
         Ok(Self { resolved, unknown_variables })
     }
 
+    /// Puts another value in the place of an embedded default; what somebody set stays.
+    pub(crate) fn or(mut self, name: &'static str, text: &str) -> Self {
+        let slot = self.resolved.iter_mut().find(|one| one.setting.name == name && one.origin == Origin::Default);
+        if let Some((slot, value)) = slot.and_then(|slot| Some((&mut slot.value, slot.setting.form.read_text(text)?))) {
+            *slot = value;
+        }
+        self
+    }
+
     /// Returns whether a switch is on.
     pub(crate) fn switch(&self, name: &'static str) -> bool {
         match self.value(name) {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use domain::workflow::rules::RULES;
+use handlers::witness::client::{Address, WITNESSES_MAX};
 
 /// What values a setting takes.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,8 @@ pub(crate) enum Form {
     Name,
     /// A list of names out of those that the function returns.
     Names(fn() -> Vec<&'static str>),
+    /// Witnesses, each a URL, a space, and a verifier key of type 4.
+    Witnesses,
 }
 
 /// A setting.
@@ -33,7 +36,7 @@ pub(crate) struct Setting {
 }
 
 /// All settings.
-pub(crate) static SETTINGS: [Setting; 20] = [
+pub(crate) static SETTINGS: [Setting; 22] = [
     setting("environment", Form::Name, "dev", "name of the environment, part of the ledger's origin"),
     setting("workers", Form::Number(0, 256), "0", "threads that work on objects; 0 is one per processor"),
     setting(
@@ -52,6 +55,13 @@ pub(crate) static SETTINGS: [Setting; 20] = [
         "600000",
         "a study is complete when nothing came for so long, in ms",
     ),
+    setting(
+        "heartbeat.idle_ms",
+        Form::Number(0, 604_800_000),
+        "3600000",
+        "a watch records that the log lives when nothing was recorded for so long, in ms; 0 is never",
+    ),
+    setting("witnesses", Form::Witnesses, "", "who cosigns the checkpoints of this store: \"URL VKEY\" of each"),
     setting("rules.disabled", Form::Names(rule_names), "", "rules that start nothing"),
     setting("watch.settle_ms", Form::Number(10, 600_000), "2000", "how long a watched file must not change, in ms"),
     setting("watch.rescan_ms", Form::Number(50, 86_400_000), "30000", "time between scans of a watched folder, in ms"),
@@ -106,8 +116,10 @@ impl Form {
             Self::Switch => Value::Switch(text.parse().ok()?),
             Self::Number(..) => Value::Number(text.parse().ok()?),
             Self::Word(_) | Self::Name => Value::Text(text.to_owned()),
-            Self::Names(_) if text.is_empty() => Value::Names(Vec::new()),
-            Self::Names(_) => Value::Names(text.split(',').map(|name| name.trim().to_owned()).collect()),
+            Self::Names(_) | Self::Witnesses if text.is_empty() => Value::Names(Vec::new()),
+            Self::Names(_) | Self::Witnesses => {
+                Value::Names(text.split(',').map(|name| name.trim().to_owned()).collect())
+            }
         };
         self.accept(value)
     }
@@ -123,6 +135,9 @@ impl Form {
                 let known = known();
                 names.len() <= known.len() && names.iter().all(|name| known.contains(&name.as_str()))
             }
+            (Self::Witnesses, Value::Names(pairs)) => {
+                pairs.len() <= WITNESSES_MAX && pairs.iter().all(|pair| Address::parse(pair).is_some())
+            }
             _ => false,
         };
         good.then_some(value)
@@ -135,6 +150,9 @@ impl Form {
             Self::Number(least, most) => format!("a whole number from {least} to {most}"),
             Self::Word(words) => format!("one of: {}", words.join(", ")),
             Self::Name => "a name of 1 to 32 characters a-z, 0-9 and -".to_owned(),
+            Self::Witnesses => {
+                format!("at most {WITNESSES_MAX} of \"URL VKEY\": http or https, and a verifier key of type 4")
+            }
             Self::Names(known) => format!("names out of: {}", known().join(", ")),
         }
     }

@@ -24,9 +24,12 @@ use handlers::runner::items::{self, Item};
 use handlers::runner::replay::Replayed;
 use handlers::runner::report::{Report, Summary};
 use handlers::runner::{IntakeOptions, RunLimits, Runner};
+use handlers::sealer::Beside;
 use handlers::store::{self, Access, Store};
 use handlers::surroundings::{Surroundings as _, System};
 use handlers::sweeper;
+use handlers::witness::Cosigning;
+use handlers::witness::client::Witnesses;
 use ledger::SqliteLedger;
 
 use crate::config::Config;
@@ -80,8 +83,12 @@ pub(crate) struct Run {
     bus: Bus,
     /// How long nothing must have come to a study, in milliseconds.
     idle_ms: u64,
+    /// After how long without an entry a watch appends a heartbeat, in milliseconds; 0 is never.
+    beat_ms: u64,
     /// Nothing is written.
     dry: bool,
+    /// Who cosigns checkpoints while it runs.
+    witnesses: Option<Arc<Witnesses>>,
 }
 
 impl Run {
@@ -115,8 +122,13 @@ impl Run {
         let watch = Arc::new(watch::Watch::new());
         let observer = Arc::clone(&watch) as Arc<dyn handlers::runner::report::Observer>;
         let runner = Runner::new(pipeline, bus.clone(), run_limits(config), intake, observer);
-        let idle_ms = config.number("study.idle_ms");
-        Self { store, runner, workers: workers(config), watch, bus, idle_ms, dry }
+        let (idle_ms, beat_ms) = (config.number("study.idle_ms"), config.number("heartbeat.idle_ms"));
+        Self { store, runner, workers: workers(config), watch, bus, idle_ms, beat_ms, dry, witnesses: None }
+    }
+
+    /// Has checkpoints cosigned while it runs.
+    pub(crate) fn cosigned_by(self, witnesses: Option<&Arc<Witnesses>>) -> Self {
+        Self { witnesses: witnesses.filter(|_| !self.dry).cloned(), ..self }
     }
 
     /// Returns the store.
@@ -137,7 +149,7 @@ impl Run {
         timings: bool,
         mut tell: impl FnMut(Report) -> Result<(), Error>,
     ) -> Result<Done, Error> {
-        let Self { store, runner, workers, watch, bus, idle_ms, dry } = self;
+        let Self { store, runner, workers, watch, bus, idle_ms, dry, witnesses, .. } = self;
         let total = match &task {
             Task::Process(items) => items.len() as u64,
             Task::Put(events) => events.len() as u64,
@@ -148,6 +160,8 @@ impl Run {
         let worker = std::thread::Builder::new().name("work".to_owned());
         let steps = Arc::clone(&watch);
         let log = store.ledger.clone();
+        let beside = (!dry).then(|| Beside::start(store.root()));
+        let cosigning = witnesses.map(|witnesses| Cosigning::start(store.root(), witnesses));
         // The worker closes the reports when it ends, however it ends.
         let worker = worker
             .spawn(move || work(follow(runner, task, log), workers, watch))
@@ -168,6 +182,8 @@ impl Run {
         if !dry {
             sweep_studies(&store, &bus, steps.as_ref(), idle_ms);
         }
+        finish(beside);
+        drop(cosigning);
         signals.stop();
         drop(bars);
         let cpu_ms = timings.then(cpu::measure);
@@ -178,6 +194,13 @@ impl Run {
         told?;
         let (summary, replayed) = worked??;
         Ok(Done { summary, replayed, places, steps: steps.counts(), cpu_ms })
+    }
+}
+
+/// Seals what is left while the store is still open. A failure is told where every verb seals, at its end.
+fn finish(beside: Option<Beside>) {
+    if let Some(Err(error)) = beside.map(Beside::finish) {
+        tracing::debug!(code = error.code(), "could not seal the log");
     }
 }
 

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use handlers::runner::report::Report;
+use handlers::sealer::{Beside, beat};
+use handlers::store::Store;
 use handlers::surroundings::System;
 use handlers::watch::{News, QUEUE_MAX, Told, WatchOptions, Watcher};
+use handlers::witness::Cosigning;
 use tokio::sync::mpsc;
 
-use super::{Done, Places, Run, panicked, signals, sweep_studies, work};
+use super::{Done, Places, Run, finish, panicked, signals, sweep_studies, work};
 use crate::error::Error;
 
 /// How long what happened waits at most to be told.
@@ -49,7 +52,7 @@ impl Run {
         options: WatchOptions,
         mut tell: impl FnMut(Tale) -> Result<(), Error>,
     ) -> Result<Done, Error> {
-        let Self { store, runner, workers, watch, bus, idle_ms, .. } = self;
+        let Self { store, runner, workers, watch, bus, idle_ms, beat_ms, witnesses, .. } = self;
         let (sources, told) = (Arc::clone(&store.sources), Arc::clone(&watch) as Arc<dyn Told>);
         let keys = store.keys.clone();
         let watcher = Watcher::new(folder, store.root(), sources, keys, Arc::new(System), options, told)?;
@@ -62,7 +65,10 @@ impl Run {
         let worker = spawned("work").spawn(move || work(task, workers, watch)).map_err(failed)?;
         // The sender goes with the watcher, however that ends; then the run ends as well.
         let watching = spawned("watch").spawn(move || watcher.run(&items)).map_err(failed)?;
-        let (mut told, mut swept) = (Ok(()), Instant::now());
+        let beside = Beside::start(store.root());
+        let cosigning = witnesses.map(|witnesses| Cosigning::start(store.root(), witnesses));
+        let (mut told, mut swept, mut beaten) = (Ok(()), Instant::now(), Instant::now());
+        let beat_every = Duration::from_millis(beat_ms / 4).clamp(SWEEP_EVERY_MIN, SWEEP_EVERY_MAX);
         let sweep_every = Duration::from_millis(idle_ms).clamp(SWEEP_EVERY_MIN, SWEEP_EVERY_MAX);
         while let Some((reports, news)) = steps.next_told(TELL_EVERY) {
             let tales = news.into_iter().map(Tale::News).chain(reports.into_iter().map(Tale::Ended));
@@ -78,6 +84,10 @@ impl Run {
                 sweep_studies(&store, &bus, steps.as_ref(), idle_ms);
                 swept = Instant::now();
             }
+            if beat_ms > 0 && beaten.elapsed() >= beat_every {
+                show_life(&store, beat_ms);
+                beaten = Instant::now();
+            }
         }
         let summary = worker.join().map_err(|_| panicked());
         let watched = watching.join().map_err(|_| panicked());
@@ -85,11 +95,22 @@ impl Run {
             tracing::warn!(code = error.code(), "could not sweep staging");
         }
         sweep_studies(&store, &bus, steps.as_ref(), idle_ms);
+        finish(Some(beside));
+        drop(cosigning);
         signals.stop();
         drop(store);
         told?;
         let summary = summary??;
         watched?;
         Ok(Done { summary, replayed: None, places: Places::default(), steps: steps.counts(), cpu_ms: None })
+    }
+}
+
+/// Appends a heartbeat if one is due; what fails is tried again.
+fn show_life(store: &Store, beat_ms: u64) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else { return };
+    match runtime.block_on(beat(store, &System, beat_ms)) {
+        Ok(beaten) => tracing::debug!(beaten, "looked whether a heartbeat is due"),
+        Err(error) => tracing::warn!(code = error.code(), "could not append a heartbeat"),
     }
 }

@@ -1,8 +1,9 @@
 //! What an event says, in a few words for people.
 
 use domain::events::{
-    AccessPurpose, Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested, InstanceValidated, Intake,
-    ReplayCause, ReportScope, ReviewVerdict, StudyCompleted, VerificationOutcome,
+    AccessPurpose, ChangedSetting, Counts, EventData, HistoryQuery, InstanceDeidentified, InstanceIngested,
+    InstanceValidated, Intake, ReplayCause, ReportFormat, ReportScope, ReviewVerdict, StudyCompleted,
+    VerificationOutcome,
 };
 
 /// Returns what happened.
@@ -73,8 +74,11 @@ pub(super) fn told(data: &EventData) -> String {
                 ReportScope::All => "everything",
                 ReportScope::Study => "a study",
                 ReportScope::Span => "a span of time",
+                ReportScope::Stream => "a stream",
+                ReportScope::Entry => "an entry",
             };
-            format!("report made: {about}, {} bytes, as of size {}", grouped(said.size_bytes), said.as_of_size)
+            let made = if said.format == ReportFormat::Proof { "proof" } else { "report" };
+            format!("{made} made: {about}, {} bytes, as of size {}", grouped(said.size_bytes), said.as_of_size)
         }
         EventData::ObjectAccessed(said) => {
             let purpose = match said.purpose {
@@ -89,7 +93,7 @@ pub(super) fn told(data: &EventData) -> String {
                 format!("ledger verified: {} entries, {} findings", said.size, said.findings)
             }
         },
-        EventData::LedgerHeartbeat(said) => format!("the log lives: {} entries before this one", said.size),
+        EventData::LedgerHeartbeat(said) => format!("the log lives: its newest checkpoint has {} entries", said.size),
         EventData::LedgerRecovered(said) => format!(
             "recovered: goes on after {} entries of the log before, of which {} were seen",
             said.restored_size, said.held_size
@@ -98,6 +102,12 @@ pub(super) fn told(data: &EventData) -> String {
             "forgotten: {} places, {} copies and {} notes; {} objects without an end",
             said.sources, said.copies, said.notes, said.unfinished
         ),
+        EventData::ConfigChanged(said) => match said.setting {
+            ChangedSetting::SigningKey => format!(
+                "checkpoints are signed by key {:08x} now, before by {:08x}; both signed that over {} entries",
+                said.key_after, said.key_before, said.size
+            ),
+        },
         EventData::BackupMade(said) => {
             let keys = if said.keys_wrapped { "with the keys" } else { "without keys" };
             let missing = if said.missing == 0 { String::new() } else { format!("; {} objects missing", said.missing) };

@@ -404,6 +404,8 @@ words! {
         Json,
         /// One line an event, for spreadsheets.
         Csv,
+        /// Entries with their inclusion proofs, as a zip that checks itself.
+        Proof,
     }
 }
 
@@ -416,10 +418,14 @@ words! {
         Study,
         /// A span of time.
         Span,
+        /// One stream.
+        Stream,
+        /// One entry.
+        Entry,
     }
 }
 
-/// `imaging.report.exported.v1`: somebody made a report. It is recorded before the file may be seen under its name.
+/// `imaging.report.exported.v1`: somebody made a report or a proof. It is recorded before the file may be seen under its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReportExported {
@@ -491,9 +497,9 @@ pub struct LedgerVerified {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LedgerHeartbeat {
-    /// How many entries stood before this one.
+    /// Size of the newest checkpoint.
     pub size: u64,
-    /// The Merkle root over them.
+    /// Its Merkle root.
     pub root: Digest,
 }
 
@@ -554,6 +560,33 @@ pub struct BackupMade {
     /// Whether the keys were written, wrapped, beside it.
     pub keys_wrapped: bool,
     /// Who made it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+}
+
+words! {
+    /// Which setting of a store was changed.
+    ChangedSetting {
+        /// The key that signs checkpoints.
+        SigningKey,
+    }
+}
+
+/// `imaging.config.changed.v1`: somebody changed what the store works with; the present form tells of the signing key alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigChanged {
+    /// What was changed.
+    pub setting: ChangedSetting,
+    /// Id of the key before (c2sp.org/signed-note), as a number.
+    pub key_before: u32,
+    /// Id of the key from now on.
+    pub key_after: u32,
+    /// Size of the checkpoint that both keys signed.
+    pub size: u64,
+    /// Its Merkle root.
+    pub root: Digest,
+    /// Who changed it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
 }

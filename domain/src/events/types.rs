@@ -6,10 +6,10 @@ use serde_json::value::RawValue;
 
 use super::ReadError;
 use super::kinds::{
-    BackupMade, HistoryQueried, InstanceDeidentified, InstanceDelivered, InstanceIngested, InstanceQuarantined,
-    InstanceValidated, LedgerHeartbeat, LedgerRecovered, LedgerVerified, ObjectAccessed, ObjectReceived,
-    ProcessingFailed, ReplayCompleted, ReplayRequested, ReportExported, ReviewDecided, SourceForgotten, StudyCompleted,
-    StudyReopened,
+    BackupMade, ConfigChanged, HistoryQueried, InstanceDeidentified, InstanceDelivered, InstanceIngested,
+    InstanceQuarantined, InstanceValidated, LedgerHeartbeat, LedgerRecovered, LedgerVerified, ObjectAccessed,
+    ObjectReceived, ProcessingFailed, ReplayCompleted, ReplayRequested, ReportExported, ReviewDecided, SourceForgotten,
+    StudyCompleted, StudyReopened,
 };
 use super::words::Tag;
 
@@ -85,7 +85,8 @@ event_types! {
     LedgerHeartbeat = "imaging.ledger.heartbeat" v 1,
     LedgerRecovered = "imaging.ledger.recovered" v 1,
     SourceForgotten = "imaging.source.forgotten" v 1,
-    BackupMade = "imaging.backup.made" v 1;
+    BackupMade = "imaging.backup.made" v 1,
+    ConfigChanged = "imaging.config.changed" v 1;
     reserved
     "imaging.download.granted",
     "imaging.link.revoked",
@@ -93,7 +94,6 @@ event_types! {
     "imaging.attestation.made",
     "imaging.login.accepted",
     "imaging.login.refused",
-    "imaging.config.changed",
 }
 
 impl EventData {
@@ -115,6 +115,7 @@ impl EventData {
             Self::LedgerRecovered(said) => &said.tags,
             Self::SourceForgotten(said) => &said.tags,
             Self::BackupMade(said) => &said.tags,
+            Self::ConfigChanged(said) => &said.tags,
             Self::ObjectReceived(_)
             | Self::InstanceDelivered(_)
             | Self::ProcessingFailed(_)

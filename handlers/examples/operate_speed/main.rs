@@ -8,15 +8,14 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Instant;
 
-use domain::events::Time;
-use handlers::surroundings::{Surroundings as _, System};
 use serde_json::{Map, Value, json};
 
 use crate::measure::Figure;
 
+mod machine;
 mod measure;
 mod month;
 
@@ -49,7 +48,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = options()?;
-    let load = load();
+    let load = machine::load();
     let base = options.folder.clone().unwrap_or_else(|| {
         let memory = PathBuf::from("/dev/shm");
         if memory.is_dir() { memory } else { std::env::temp_dir() }
@@ -77,7 +76,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             .map(|(entries, figures)| json!({"entries": entries, "measured": figures}))
             .collect();
         let result = json!({
-            "commit": commit(), "at": now()?, "load": {"before": load, "after": self::load(), "cores": cores},
+            "commit": machine::commit(), "at": machine::now()?, "load": {"before": load, "after": machine::load(), "cores": cores},
             "rounds": options.runs, "figures": values, "gates": told, "growth": growth, "sizes": sizes,
         });
         std::fs::write(path, serde_json::to_string_pretty(&result)? + "\n")?;
@@ -146,29 +145,5 @@ impl Gate {
             format!("SHORT by {:.0} %", (value / bound - 1.0).abs() * 100.0)
         };
         format!("gate {name}: {value:.2}, {} {bound}: {verdict}", if *at_most { "at most" } else { "at least" })
-    }
-}
-
-/// The load of the last 1, 5 and 15 minutes, where the system tells it.
-fn load() -> Vec<f64> {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').take(3).filter_map(|number| number.parse().ok()).collect()
-}
-
-fn now() -> Result<String, Box<dyn Error>> {
-    let time = Time::from_unix_ms(i64::try_from(System.now_ms())?).to_string();
-    Ok(format!("{}Z", time.get(..19).ok_or("a time that is too short")?))
-}
-
-/// The commit that was measured, as `tests/bench/bench.py` names it.
-fn commit() -> String {
-    let git = |args: &[&str]| {
-        let done = Command::new("git").args(args).output().ok().filter(|done| done.status.success())?;
-        Some(String::from_utf8_lossy(&done.stdout).trim().to_owned())
-    };
-    match (git(&["rev-parse", "HEAD"]), git(&["status", "--porcelain"])) {
-        (Some(head), Some(changed)) if changed.is_empty() => head,
-        (Some(head), Some(_)) => format!("{head} with changes"),
-        _ => "unknown".to_owned(),
     }
 }

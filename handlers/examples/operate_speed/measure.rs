@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use compliance::report::{Scope, html};
 use domain::Phi;
@@ -22,10 +22,10 @@ use handlers::search::{self, Paging, Part, Question};
 use handlers::store::{self, Access, Store};
 use handlers::surroundings::System;
 use ledger::Entry;
-use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::machine;
 use crate::month::{BEGIN_MS, ENVIRONMENT, MONTH_MS, Month, study_uid};
 
 /// A figure: medians over its runs.
@@ -78,10 +78,6 @@ fn study_of(month: &Month, run: usize) -> u64 {
     (run as u64 * 7 + 3) * 31 % month.studies.saturating_sub(4).max(1)
 }
 
-fn processors() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
-}
-
 fn middle(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
@@ -94,10 +90,10 @@ fn median(
 ) -> Result<Figure, Box<dyn Error>> {
     let (mut walls, mut cpus) = (Vec::new(), Vec::new());
     for run in 1..=runs.max(1) {
-        let (begin, begun) = (Instant::now(), processors());
+        let (begin, begun) = (Instant::now(), machine::processors());
         act(run)?;
         walls.push(begin.elapsed().as_secs_f64());
-        cpus.push(processors().saturating_sub(begun).as_secs_f64());
+        cpus.push(machine::processors().saturating_sub(begun).as_secs_f64());
     }
     let least = walls.iter().copied().fold(f64::INFINITY, f64::min);
     let most = walls.iter().copied().fold(0.0, f64::max);

@@ -53,6 +53,14 @@ pub(crate) struct Month {
 /// # Errors
 /// What the store says.
 pub(crate) async fn build(folder: &Path, entries: u64) -> Result<Month, Box<dyn Error>> {
+    build_with(folder, entries, STUDY_OBJECTS).await
+}
+
+/// As [`build`], with so many objects in each study.
+///
+/// # Errors
+/// What the store says.
+pub(crate) async fn build_with(folder: &Path, entries: u64, study_objects: u64) -> Result<Month, Box<dyn Error>> {
     // The ledger names a source by a path that holds no link.
     let folder = folder.canonicalize()?;
     let (root, inputs) = (folder.join(format!("store-{entries}")), folder.join(format!("inputs-{entries}")));
@@ -61,7 +69,8 @@ pub(crate) async fn build(folder: &Path, entries: u64) -> Result<Month, Box<dyn 
     let (mut number, mut done) = (0, 0);
     // Ends: each object has at least three entries.
     while done < entries {
-        let batch: Vec<Object> = (number..number + BATCH).map(|n| Object::new(n, &inputs, &store.keys)).collect();
+        let batch: Vec<Object> =
+            (number..number + BATCH).map(|n| Object::new(n, n / study_objects, &inputs, &store.keys)).collect();
         for object in &batch {
             fs::create_dir_all(object.path.parent().unwrap_or(&inputs))?;
             fs::write(&object.path, SOURCE)?;
@@ -81,7 +90,7 @@ pub(crate) async fn build(folder: &Path, entries: u64) -> Result<Month, Box<dyn 
         store.sources.set_ended(&ended, true)?;
         number += BATCH;
     }
-    Ok(Month { root, entries: done, studies: number / STUDY_OBJECTS })
+    Ok(Month { root, entries: done, studies: number / study_objects })
 }
 
 /// Returns the original UID of a study.
@@ -102,24 +111,26 @@ fn new_uid(what: &str, number: u64) -> String {
 /// One object of the month.
 struct Object {
     number: u64,
+    study: u64,
     path: PathBuf,
     row: SourceRow,
 }
 
 impl Object {
-    fn new(number: u64, inputs: &Path, keys: &Keys) -> Self {
-        let path = inputs.join((number / STUDY_OBJECTS).to_string()).join(format!("{number}.dcm"));
+    fn new(number: u64, study: u64, inputs: &Path, keys: &Keys) -> Self {
+        let path = inputs.join(study.to_string()).join(format!("{number}.dcm"));
         let location = Location {
             bucket: "file".to_owned(),
             key: Phi::new(path.as_os_str().as_encoded_bytes().to_vec()),
             version: digest("source", number).to_string(),
         };
         let stream = keys.object_stream(&location);
-        Self { number, path, row: SourceRow { stream, location, size_bytes: SOURCE.len() as u64, copied: false } }
-    }
-
-    const fn study(&self) -> u64 {
-        self.number / STUDY_OBJECTS
+        Self {
+            number,
+            study,
+            path,
+            row: SourceRow { stream, location, size_bytes: SOURCE.len() as u64, copied: false },
+        }
     }
 }
 
@@ -195,9 +206,9 @@ impl Facts {
     }
 
     fn deidentified(&self, object: &Object, keys: &Keys) -> Result<InstanceDeidentified, Box<dyn Error>> {
-        let new_study = new_uid("study", object.study());
+        let new_study = new_uid("study", object.study);
         let hash = keys.new_study_k(&new_study);
-        let key = ProcessedKey::of(&new_study, &new_uid("series", object.study()), &new_uid("object", object.number));
+        let key = ProcessedKey::of(&new_study, &new_uid("series", object.study), &new_uid("object", object.number));
         Ok(InstanceDeidentified {
             profile: Code::fixed("basic"),
             profile_digest: self.profile_digest,
@@ -215,7 +226,7 @@ impl Facts {
 }
 
 fn ingested(object: &Object, keys: &Keys) -> InstanceIngested {
-    let study = object.study();
+    let study = object.study;
     let patient_id = Phi::new(format!("P{}", study / 2));
     let patient = PatientIdentity { patient_id, issuer: Phi::new(String::new()) };
     let tags = vec![

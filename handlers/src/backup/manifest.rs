@@ -66,6 +66,10 @@ pub enum Kind {
     Sources,
     /// The configuration; sealed, for it may name folders.
     Config,
+    /// The key that signs checkpoints; sealed. It may have changed since the other keys were written to their file.
+    SigningKey,
+    /// The public keys that have signed, which say what an older signature is of; sealed beside it.
+    VerifierKeys,
 }
 
 impl Part {
@@ -76,6 +80,8 @@ impl Part {
             "ledger.sqlite" => return Some(Kind::Ledger),
             "sources.sqlite" => return Some(Kind::Sources),
             "config.toml" => return Some(Kind::Config),
+            "keys/signing" => return Some(Kind::SigningKey),
+            "log/vkeys" => return Some(Kind::VerifierKeys),
             _ => {}
         }
         if let Some(number) = name.strip_prefix("ledger.").and_then(|rest| rest.strip_suffix(".sqlite")) {
@@ -91,7 +97,7 @@ impl Part {
 
     /// Whether the part is sealed.
     pub fn is_sealed(&self) -> bool {
-        matches!(self.kind(), Some(Kind::Raw(_) | Kind::Sources | Kind::Config))
+        self.kind().is_some_and(|kind| !matches!(kind, Kind::Ledger | Kind::Processed(_)))
     }
 
     /// Returns the file of the backup that stores it. The copy of an original is sealed once and keeps its name; everything
@@ -99,7 +105,9 @@ impl Part {
     pub fn file(&self) -> PathBuf {
         match self.kind() {
             Some(Kind::Raw(stream)) => Path::new("sealed").join(format!("{stream}.age")),
-            Some(Kind::Sources | Kind::Config) => Path::new("sealed").join(format!("{}.age", self.sha256)),
+            Some(Kind::Sources | Kind::Config | Kind::SigningKey | Kind::VerifierKeys) => {
+                Path::new("sealed").join(format!("{}.age", self.sha256))
+            }
             _ => Path::new("objects").join(self.sha256.to_string()),
         }
     }

@@ -101,6 +101,7 @@ pub fn copy(
     copier.sources()?;
     copier.objects()?;
     copier.config()?;
+    copier.signing()?;
     if let Some(file) = keys_to {
         file.write(&store.keys, origin.as_str(), before)?;
     }
@@ -319,6 +320,17 @@ impl<'a> Copier<'a> {
     fn config(&mut self) -> Result<()> {
         let file = self.store.root().join("config.toml");
         if file.is_file() { self.seal(&file, "config.toml") } else { Ok(()) }
+    }
+
+    /// Seals what signs checkpoints, and whose signatures stand under older ones. Tiles and checkpoint are made anew from the log.
+    fn signing(&mut self) -> Result<()> {
+        for name in ["keys/signing", "log/vkeys"] {
+            let file = self.store.root().join(name);
+            if file.is_file() {
+                self.seal(&file, name)?;
+            }
+        }
+        Ok(())
     }
 
     fn add_new(&mut self, part: Part) {

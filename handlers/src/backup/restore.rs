@@ -18,6 +18,7 @@ use super::{KeysFile, Passphrase};
 use crate::commit::ledger_error;
 use crate::error::{Error, Result};
 use crate::heads;
+use crate::sealer;
 use crate::sources::Sources;
 
 /// What a check of a backup found right.
@@ -83,6 +84,8 @@ pub fn restore(from: &Path, store: &Path, keys: &KeysFile<'_>, before: Before<'_
         .map_err(|error| Error::store(tried, error))?;
     build(from, &manifest, &keys, &building, before)?;
     let unfinished = open_again(&building, before)?;
+    before("make the tiles anew").map_err(|error| Error::store("make the tiles of the log anew", error))?;
+    sealer::in_place(sealer::mend_store(&building))?;
     sync_all(&building, before).map_err(|error| Error::store(tried, error))?;
     let parent = parent(store);
     let placed = before("put the restored store in its place")
@@ -197,8 +200,11 @@ fn build(from: &Path, manifest: &Manifest, keys: &Keys, building: &Path, before:
         if let Some(Kind::Processed(_)) = part.kind() {
             files::make_folder(parent(&at), 0o755, before).map_err(store_failed)?;
         }
+        if let Some(Kind::VerifierKeys) = part.kind() {
+            files::make_folder(parent(&at), 0o755, before).map_err(store_failed)?;
+        }
         let mode = match part.kind() {
-            Some(Kind::Processed(_) | Kind::Ledger | Kind::Config) => 0o644,
+            Some(Kind::Processed(_) | Kind::Ledger | Kind::Config | Kind::VerifierKeys) => 0o644,
             _ => 0o600,
         };
         // What a part is wrong in is told as that, not as what the write made of it.

@@ -8,6 +8,7 @@ pub mod faulty;
 pub mod folder;
 #[cfg(any(test, feature = "conformance"))]
 pub mod memory;
+pub mod stored;
 
 #[cfg(test)]
 mod tests {

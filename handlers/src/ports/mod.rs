@@ -2,4 +2,5 @@
 
 pub mod objects;
 pub mod sources;
+pub mod stored;
 pub mod views;

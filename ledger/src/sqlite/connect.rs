@@ -12,7 +12,9 @@ use crate::{BODY_BYTES_MAX, Error, Frontier, Origin};
 /// "imlg": marks the file as a ledger for `file` and for us.
 const APPLICATION_ID: i64 = 0x696d_6c67;
 /// The schema below. A change of it is a new number and a migration.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
+/// The oldest schema that is read, and brought up to date by whoever opens the store for writing.
+const SCHEMA_VERSION_MIN: i64 = 1;
 /// How long a call waits for another process that holds the store.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// Each commit writes whole pages, with two system calls and a checksum each: larger ones are fewer calls, smaller ones fewer
@@ -23,21 +25,32 @@ const CHECKPOINT_PAGES: u32 = 512;
 /// Largest single value that a connection reads or writes; twice the largest body, so that headers fit beside it.
 const VALUE_BYTES_MAX: i32 = 2 * BODY_BYTES_MAX as i32;
 
-/// Every object of the schema, by name. Text and blobs are kept exactly as given; STRICT refuses other types.
-const SCHEMA: [(&str, &str); 4] = [
+/// Every object of the schema, by name, with the version that brought it. Text and blobs are kept exactly as given; STRICT
+/// refuses other types. `seal` and `checkpoints` belong to the sealer (docs/adr/0011).
+const SCHEMA: [(&str, i64, &str); 6] = [
+    ("checkpoints", 2, "CREATE TABLE checkpoints(size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT"),
     (
         "entries",
+        1,
         "CREATE TABLE entries(gseq INTEGER PRIMARY KEY, stream BLOB NOT NULL, seq INTEGER NOT NULL, leaf BLOB NOT NULL, \
          nonce BLOB NOT NULL, header TEXT NOT NULL, body TEXT NOT NULL, UNIQUE(stream, seq)) STRICT",
     ),
     (
         "head",
+        1,
         "CREATE TABLE head(id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, root BLOB NOT NULL, \
          frontier BLOB NOT NULL) STRICT",
     ),
-    ("meta", "CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID"),
+    ("meta", 1, "CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID"),
+    (
+        "seal",
+        2,
+        "CREATE TABLE seal(id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, root BLOB NOT NULL, \
+         frontier BLOB NOT NULL, staged TEXT) STRICT",
+    ),
     (
         "tags",
+        1,
         "CREATE TABLE tags(hash BLOB NOT NULL, kind TEXT NOT NULL, version INTEGER NOT NULL, gseq INTEGER NOT NULL, \
          PRIMARY KEY(hash, kind, version, gseq)) STRICT, WITHOUT ROWID",
     ),
@@ -47,10 +60,43 @@ const SCHEMA: [(&str, &str); 4] = [
 pub(super) fn open_existing(path: &Path) -> Result<Connection, Error> {
     must_be_there(path)?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    identify(&connection)?;
+    let version = identify(&connection)?;
     check_schema(&connection)?;
     prepare_for_writing(&connection)?;
+    if version < SCHEMA_VERSION {
+        bring_up_to_date(&connection)?;
+    }
     Ok(connection)
+}
+
+/// Adds what later schemas brought to an older store, all or nothing.
+fn bring_up_to_date(connection: &Connection) -> Result<(), Error> {
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(classify)?;
+    // Another process may have been first; inside the transaction nobody else writes.
+    let added = identify(connection).and_then(|version| {
+        check_schema(connection)?;
+        add_tables(connection, version)
+    });
+    let ended = connection.execute_batch(if added.is_ok() { "COMMIT" } else { "ROLLBACK" }).map_err(classify);
+    added.and(ended)
+}
+
+/// Makes the tables that came after `version`, and what must stand in them.
+fn add_tables(connection: &Connection, version: i64) -> Result<(), Error> {
+    for (_, _, sql) in SCHEMA.iter().filter(|(_, since, _)| *since > version) {
+        connection.execute_batch(sql).map_err(classify)?;
+    }
+    let empty = Frontier::new();
+    let (root, frontier) = (empty.root().0, empty.to_bytes());
+    if version < 1 {
+        let sql = "INSERT INTO head(id, size, root, frontier) VALUES (0, ?, ?, ?)";
+        connection.execute(sql, rusqlite::params![0, root, frontier]).map_err(classify)?;
+    }
+    if version < 2 {
+        let sql = "INSERT INTO seal(id, size, root, frontier, staged) VALUES (0, ?, ?, ?, NULL)";
+        connection.execute(sql, rusqlite::params![0, root, frontier]).map_err(classify)?;
+    }
+    connection.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(classify)
 }
 
 /// Opens the existing store for reading beside a writer of this process.
@@ -114,7 +160,7 @@ pub(super) fn create(path: &Path, origin: &Origin) -> Result<Connection, Error> 
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     match identify(&connection) {
         Err(Error::Missing) => {}
-        Ok(()) => return Err(Error::Exists),
+        Ok(_) => return Err(Error::Exists),
         Err(other) => return Err(other),
     }
     connection.pragma_update(None, "page_size", PAGE_BYTES).map_err(classify)?;
@@ -124,15 +170,9 @@ pub(super) fn create(path: &Path, origin: &Origin) -> Result<Connection, Error> 
     if !matches!(identify(&connection), Err(Error::Missing)) {
         return Err(Error::Exists);
     }
-    for (_, sql) in SCHEMA {
-        connection.execute_batch(sql).map_err(classify)?;
-    }
-    let empty = Frontier::new();
-    let head = rusqlite::params![0, empty.root().0, empty.to_bytes()];
-    connection.execute("INSERT INTO head(id, size, root, frontier) VALUES (0, ?, ?, ?)", head).map_err(classify)?;
+    add_tables(&connection, 0)?;
     connection.execute("INSERT INTO meta VALUES ('origin', ?)", [origin.as_str()]).map_err(classify)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(classify)?;
-    connection.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(classify)?;
     connection.execute_batch("COMMIT").map_err(classify)?;
     // The store exists from here on, whole: marks, tables, head and origin came with one commit.
     Ok(connection)
@@ -181,28 +221,30 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error
     Ok(connection)
 }
 
-/// Whether the file is a ledger of this version; `Missing` if it is an empty database.
-pub(super) fn identify(connection: &Connection) -> Result<(), Error> {
+/// Returns the schema version of the ledger, if it is one that is read here; `Missing` if it is an empty database.
+pub(super) fn identify(connection: &Connection) -> Result<i64, Error> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(classify);
     let objects = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
     let (objects, application, version) =
         (objects.map_err(classify)?, pragma("application_id")?, pragma("user_version")?);
     match (objects, application, version) {
         (0, 0, 0) => Err(Error::Missing),
-        (_, APPLICATION_ID, SCHEMA_VERSION) => Ok(()),
+        (_, APPLICATION_ID, found @ SCHEMA_VERSION_MIN..=SCHEMA_VERSION) => Ok(found),
         (_, APPLICATION_ID, found) => Err(Error::SchemaVersion { found, known: SCHEMA_VERSION }),
         _ => Err(Error::NotALedger { source: None }),
     }
 }
 
-/// Whether the schema is the one that we made, with nothing added: a trigger could change what an append writes.
+/// Whether the schema is the one that we made in its version, with nothing added: a trigger could change what an append writes.
 pub(super) fn check_schema(connection: &Connection) -> Result<(), Error> {
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).map_err(classify)?;
     let sql = "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name LIMIT 8";
     let mut statement = connection.prepare(sql).map_err(classify)?;
     let rows =
         statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).map_err(classify)?;
     let found: Vec<(String, String)> = rows.collect::<Result<_, _>>().map_err(classify)?;
-    let same = found.len() == SCHEMA.len() && found.iter().zip(SCHEMA).all(|(f, s)| f.0 == s.0 && f.1 == s.1);
+    let made = || SCHEMA.iter().filter(|(_, since, _)| *since <= version);
+    let same = found.len() == made().count() && found.iter().zip(made()).all(|(f, s)| f.0 == s.0 && f.1 == s.2);
     if same { Ok(()) } else { Err(damaged("the schema is not the one that was made")) }
 }
 

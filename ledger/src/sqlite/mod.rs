@@ -11,6 +11,7 @@ mod past;
 mod peek;
 mod queue;
 mod read;
+mod seal;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -27,7 +28,10 @@ use committer::Committer;
 pub use export::Export;
 pub use past::{Ended, end_log};
 pub use peek::{Peek, copy_store};
-pub use verify::verify_store;
+pub use seal::SqliteSeal;
+pub use verify::{
+    Depth, KeptCheckpoint, SealRow, Watcher, kept_checkpoints, seal_facts, verify_store, verify_store_with,
+};
 
 /// How a store is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +80,22 @@ impl SqliteLedger {
     /// for [`SqliteLedger::meta`] to say.
     pub fn set_metas_if_absent(&self, values: &[(String, String)]) -> Result<(), Error> {
         connect::set_metas_if_absent(&self.path, values)
+    }
+
+    /// Returns entries of this log by leaf index, as [`Log::entries`] does, without waiting.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn present_entries(&self, from: u64, limit: usize) -> Result<Vec<LogEntry>, Error> {
+        self.read(|connection| read::entries(connection, &self.origin, from, limit))
+    }
+
+    /// Returns the leaf indices of a stream's entries in this log, in their order.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn leaves_of(&self, stream: StreamKey) -> Result<Vec<u64>, Error> {
+        self.read(|connection| read::leaves_of(connection, stream))
     }
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
@@ -150,7 +170,7 @@ impl Log for SqliteLedger {
     }
 
     async fn entries(&self, from: u64, limit: usize) -> Result<Vec<LogEntry>, Error> {
-        self.read(|connection| read::entries(connection, &self.origin, from, limit))
+        self.present_entries(from, limit)
     }
 
     async fn tagged(&self, tag: &Tag, from: u64, limit: usize) -> Result<Vec<Tagged>, Error> {

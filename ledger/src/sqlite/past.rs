@@ -88,6 +88,20 @@ impl SqliteLedger {
         past.read(|connection, _| read::tagged(connection, tag, from, limit))
     }
 
+    /// Returns the origin of the log that ended `number`-th.
+    pub fn past_origin(&self, number: usize) -> Option<&Origin> {
+        self.past.get(number).map(|past| &past.origin)
+    }
+
+    /// Returns the leaf indices of a stream's entries in the log that ended `number`-th, in their order.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn past_leaves_of(&self, number: usize, stream: StreamKey) -> Result<Vec<u64>, Error> {
+        let Some(past) = self.past.get(number) else { return Ok(Vec::new()) };
+        past.read(|connection, _| read::leaves_of(connection, stream))
+    }
+
     /// Returns the entries that the stream has in logs that have ended.
     pub(super) fn past_of(&self, stream: StreamKey) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::{OpenFlags, params};
 
 use super::connect::{self, Snapshot, classify, damaged};
-use super::read::{blob32, head, unsigned};
-use crate::{Error, Frontier, Head, LeafHash, Origin};
+use super::read::{self, blob32, head, unsigned};
+use super::seal;
+use crate::{Error, Frontier, Head, LeafHash, LogEntry, Origin};
 
 /// Origin and head of one state of a store, read without writing.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Peek {
     pub origin: Origin,
     /// Its head as the store states it; `verify_store` proves it.
     pub head: Head,
+    /// How many entries are sealed; none in a store from before there was sealing.
+    pub sealed: Option<u64>,
 }
 
 impl Peek {
@@ -26,11 +29,12 @@ impl Peek {
     /// [`Error::Damaged`] when the head contradicts itself.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let (origin, head) = settled(path, |snapshot| {
-            connect::identify(&snapshot.connection)?;
-            Ok((connect::origin(&snapshot.connection)?, head(&snapshot.connection)?))
+        let (origin, head, sealed) = settled(path, |snapshot| {
+            let version = connect::identify(&snapshot.connection)?;
+            let sealed = if version < 2 { None } else { Some(seal::load(&snapshot.connection)?.head.size) };
+            Ok((connect::origin(&snapshot.connection)?, head(&snapshot.connection)?, sealed))
         })?;
-        Ok(Self { path: path.to_owned(), origin, head })
+        Ok(Self { path: path.to_owned(), origin, head, sealed })
     }
 
     /// Returns the tree of the log at `size` entries, grown from `from`, an earlier tree that is believed: only the leaves
@@ -40,6 +44,14 @@ impl Peek {
     /// [`Error::Damaged`] when the leaves are not there.
     pub fn grown(&self, from: &Frontier, size: u64) -> Result<Frontier, Error> {
         settled(&self.path, |snapshot| grow(snapshot, from.clone(), size))
+    }
+
+    /// Returns entries by leaf index, each checked against itself, of the log as it is now: at most [`crate::READ_ENTRIES_MAX`].
+    ///
+    /// # Errors
+    /// As opening; [`Error::Damaged`] when one is not as it was written.
+    pub fn entries(&self, from: u64, limit: usize) -> Result<Vec<LogEntry>, Error> {
+        settled(&self.path, |snapshot| read::entries(&snapshot.connection, &self.origin, from, limit))
     }
 
     /// Returns every value that stands beside the log, by name, without the origin.

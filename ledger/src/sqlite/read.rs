@@ -45,6 +45,19 @@ pub(super) fn load(connection: &Connection, origin: &Origin, stream: StreamKey) 
     Ok(Stream { stream, entries })
 }
 
+/// Returns the leaf indices of a stream's entries, in their order.
+pub(super) fn leaves_of(connection: &Connection, stream: StreamKey) -> Result<Vec<u64>, Error> {
+    let sql = "SELECT gseq FROM entries WHERE stream = ? ORDER BY seq LIMIT ?";
+    let mut statement = cached(connection, sql)?;
+    let mut rows = statement.query(params![stream.0, STREAM_ENTRIES_MAX as i64]).map_err(classify)?;
+    let mut leaves = Vec::new();
+    while let Some(row) = rows.next().map_err(classify)? {
+        let leaf = unsigned(row.get_ref(0).map_err(classify)?);
+        leaves.push(leaf.ok_or_else(|| damaged("a leaf index is no number from 0"))?);
+    }
+    Ok(leaves)
+}
+
 /// Returns entries by leaf index.
 pub(super) fn entries(
     connection: &Connection,
@@ -126,10 +139,10 @@ pub(super) fn blob32(value: ValueRef<'_>) -> Option<[u8; 32]> {
     if let ValueRef::Blob(bytes) = value { bytes.try_into().ok() } else { None }
 }
 
-fn blob(value: ValueRef<'_>) -> Option<Vec<u8>> {
+pub(super) fn blob(value: ValueRef<'_>) -> Option<Vec<u8>> {
     if let ValueRef::Blob(bytes) = value { Some(bytes.to_vec()) } else { None }
 }
 
-fn text(value: ValueRef<'_>) -> Option<Vec<u8>> {
+pub(super) fn text(value: ValueRef<'_>) -> Option<Vec<u8>> {
     if let ValueRef::Text(bytes) = value { Some(bytes.to_vec()) } else { None }
 }

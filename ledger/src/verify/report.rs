@@ -57,6 +57,20 @@ codes! {
     TreeDiffers = "tree_differs": "The entries fit each other and do not hash to the head: at or after this index one was changed, moved or replaced.",
     OriginUnknown = "origin_unknown": "The store does not name its origin.",
     Schema = "schema": "The store's tables are not the ones that were made.",
+    CheckpointForm = "checkpoint_form": "What stands in the place of a checkpoint is no signed note of a checkpoint.",
+    CheckpointOrigin = "checkpoint_origin": "The checkpoint is of another log.",
+    CheckpointSignature = "checkpoint_signature": "The checkpoint is not signed by a key that is trusted, or its signature does not verify.",
+    CheckpointQuorum = "checkpoint_quorum": "Fewer of the witnesses than asked for have signed the checkpoint.",
+    CheckpointRoot = "checkpoint_root": "The log does not hash to what the checkpoint says of that size: entries below it were changed.",
+    CheckpointBeyond = "checkpoint_beyond": "The checkpoint counts more entries than the log has: the log was cut, or an older state put back.",
+    CheckpointOlder = "checkpoint_older": "The published checkpoint is older than several that the store keeps: an older one was put back.",
+    CheckpointMissing = "checkpoint_missing": "Checkpoints were published, and the newest is not there.",
+    SealRow = "seal_row": "The row that says how much is sealed is missing, ill-formed, or contradicts the log or a checkpoint.",
+    TileDiffers = "tile_differs": "A published tile does not hold the hashes of the entries.",
+    TileMissing = "tile_missing": "A tile or an entry bundle of the published log is not there.",
+    TileExtra = "tile_extra": "A file lies among the tiles that is none of the log's.",
+    BundleMissing = "bundle_missing": "An entry bundle is not there, so that the published log ends before its checkpoint does.",
+    BundleDiffers = "bundle_differs": "A published entry bundle does not hold the headers of the entries.",
     StorePages = "store_pages": "The store's file is damaged: a row, an index or a page cannot be read as it was written.",
 }
 
@@ -110,6 +124,9 @@ pub struct Report {
     pub findings_count: u64,
     /// The lowest index at which something is wrong; none if nothing was found.
     pub first_bad: Option<FirstBad>,
+    /// How far the log was read when each of the findings was made, and now: the order of what several readings find.
+    pub(super) found_at: Vec<u64>,
+    pub(super) reached: u64,
 }
 
 impl Report {
@@ -127,26 +144,65 @@ impl Report {
             findings: Vec::new(),
             findings_count: 0,
             first_bad: None,
+            found_at: Vec::new(),
+            reached: 0,
         }
     }
 
-    pub(super) fn add(&mut self, finding: Finding) {
+    /// Adds what was found by other means in the same log.
+    pub fn add(&mut self, finding: Finding) {
+        self.note(finding);
+    }
+
+    /// Makes exact what was said to lie at an index or after it: everything before `index` is as it was published.
+    pub fn pin(&mut self, index: u64) {
+        if let Some(FirstBad::AtOrAfter(from)) = self.first_bad
+            && from <= index
+        {
+            self.first_bad = Some(FirstBad::At(index));
+        }
+        self.proved_below = self.proved_below.max(index);
+    }
+
+    /// Adds what a further reading of the same log found in the streams that it followed.
+    pub fn join(&mut self, further: Self) {
+        let streams = self.streams + further.streams;
+        let mut all: Vec<(u64, Finding)> = self.found_at.drain(..).zip(self.findings.drain(..)).collect();
+        all.extend(further.found_at.into_iter().zip(further.findings));
+        // Stable: what one reading found at one place stays in its order.
+        all.sort_by_key(|(at, _)| *at);
+        let count = self.findings_count + further.findings_count;
+        for (at, finding) in all {
+            self.reached = at;
+            self.note(finding);
+        }
+        (self.findings_count, self.streams) = (count, streams);
+        if let Some(bad) = further.first_bad {
+            self.place(bad);
+        }
+    }
+
+    fn note(&mut self, finding: Finding) {
         self.findings_count += 1;
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(finding);
+            self.found_at.push(self.reached);
         }
-        // The earliest place counts, and of two claims about one place the sharper one.
-        let place = |bad: FirstBad| match bad {
+        self.place(match (finding.leaf_index, finding.at_or_after) {
+            (Some(index), false) => FirstBad::At(index),
+            (Some(index), true) => FirstBad::AtOrAfter(index),
+            (None, _) => FirstBad::NoEntry,
+        });
+    }
+
+    /// The earliest place counts, and of two claims about one place the sharper one.
+    fn place(&mut self, bad: FirstBad) {
+        let order = |bad: FirstBad| match bad {
             FirstBad::At(index) => (index, 0),
             FirstBad::AtOrAfter(index) => (index, 1),
             FirstBad::NoEntry => (u64::MAX, 2),
         };
-        let bad = match (finding.leaf_index, finding.at_or_after) {
-            (Some(index), false) => FirstBad::At(index),
-            (Some(index), true) => FirstBad::AtOrAfter(index),
-            (None, _) => FirstBad::NoEntry,
-        };
-        if self.first_bad.is_none_or(|known| place(bad) < place(known)) {
+        if self.first_bad.is_none_or(|known| order(bad) < order(known)) {
             self.first_bad = Some(bad);
         }
     }

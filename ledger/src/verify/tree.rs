@@ -16,6 +16,11 @@ impl HeadFacts {
         let frontier = if let super::Cell::Blob(bytes) = row.frontier { bytes.to_vec() } else { return None };
         Some(Self { size: row.size.unsigned()?, root: RootHash(row.root.array()?), frontier })
     }
+
+    /// Whether the row is the head of this tree.
+    pub(super) fn is_of(&self, tree: &Frontier) -> bool {
+        self.size == tree.size() && self.root == tree.root() && self.frontier == tree.to_bytes()
+    }
 }
 
 /// Two trees, for a changed row may have kept either its header or its leaf column: they differ from the first such row on.
@@ -63,6 +68,11 @@ impl Tree {
 
     fn trees(&self) -> [Frontier; 2] {
         [self.by_header.clone(), self.by_column.clone().unwrap_or_else(|| self.by_header.clone())]
+    }
+
+    /// The tree over the headers; none if indices are missing.
+    pub(super) fn by_header(&self) -> Option<&Frontier> {
+        (!self.stopped).then_some(&self.by_header)
     }
 
     pub(super) fn root(&self) -> Option<RootHash> {

@@ -10,5 +10,6 @@ mod entry_check;
 mod export;
 mod faults;
 mod opening;
+mod seal;
 mod support;
 mod tamper;

@@ -56,10 +56,10 @@ async fn a_store_of_another_version_or_with_a_planted_trigger_is_refused() {
     let path = folder.path().join("ledger.sqlite");
     fill(&created(&folder), &mut Seeded(1), 5).await;
     let change = |sql: &str| rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
-    change("PRAGMA user_version = 2");
-    assert!(matches!(existing(&path), Err(Error::SchemaVersion { found: 2, known: 1 })));
+    change("PRAGMA user_version = 3");
+    assert!(matches!(existing(&path), Err(Error::SchemaVersion { found: 3, known: 2 })));
     assert!(matches!(verify(&path), Err(Error::SchemaVersion { .. })));
-    change("PRAGMA user_version = 1; CREATE TRIGGER t AFTER INSERT ON entries BEGIN DELETE FROM entries; END");
+    change("PRAGMA user_version = 2; CREATE TRIGGER t AFTER INSERT ON entries BEGIN DELETE FROM entries; END");
     assert!(matches!(existing(&path), Err(Error::Damaged { .. })));
     assert!(verify(&path).unwrap().findings.iter().any(|finding| finding.code == Code::Schema));
     change("DROP TRIGGER t; PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'nonsense'");

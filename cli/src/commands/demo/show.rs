@@ -45,7 +45,7 @@ pub(super) fn show(
         one_history(study, context)?;
     }
     let audit = audit::audit(&context.store)?;
-    let told = verify::told(&audit, context.output.style);
+    let told = verify::told(&audit, ledger::Depth::Whole, context.output.style);
     context.output.text(told)?;
     next(study.as_deref(), context)
 }

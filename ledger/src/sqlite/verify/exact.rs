@@ -1,52 +1,64 @@
-//! Feeds a store's rows to the verifier, as one reader of one state, without writing.
-
-use std::path::Path;
+//! Feeds a store's rows to the exact verifier, whatever they hold.
 
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator as _;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Rows};
 
-use super::connect::{self, Snapshot, classify};
-use crate::verify::{Cell, Code, EntryRow, HeadRow, Report, TagRow, Verifier};
+use super::super::connect;
+use super::{Depth, Watcher};
+use crate::verify::{Cell, Code, EntryRow, HeadRow, Part, Report, TagRow, Verifier};
 use crate::{BODY_BYTES_MAX, Error, Header};
 
-/// What a caller does with each sound entry: leaf index, header, body. Called in leaf order.
-type Visit<'v> = &'v mut dyn FnMut(u64, &Header, &str);
+/// Entries of a log whose streams are followed at once. Their ends take below 200 bytes for each stream.
+const PART_ENTRIES: u64 = 1 << 20;
+/// Most parts: beyond them memory grows with the log, and time no faster than it.
+const PARTS_MAX: u64 = 64;
 
-/// Verifies the store at `path` and shows every sound entry to `visit` on the way.
+/// Verifies inside the reader's transaction, which has begun.
 ///
-/// Writes nothing (see `Snapshot`); tag rows are sorted by SQLite, in its temporary files where they exceed its cache.
-/// Damage is in the report, also where the file cannot be read on; an error means that the verification did not take place:
-/// no store, no access, no ledger, another schema version, or a database whose tables cannot be listed.
-/// If the store is changed while it is read, it is read once more, and `visit` is called anew from index 0.
-pub fn verify_store(path: impl AsRef<Path>, visit: Visit<'_>) -> Result<Report, Error> {
-    let path = path.as_ref();
-    let snapshot = Snapshot::open(path, false)?;
-    let report = verify(&snapshot.connection, visit);
-    if !snapshot.was_disturbed() {
-        return report;
-    }
-    verify(&Snapshot::open(path, true)?.connection, visit)
-}
-
-fn verify(connection: &Connection, visit: Visit<'_>) -> Result<Report, Error> {
-    // One state: everything below reads inside this transaction.
-    connection.execute_batch("BEGIN").map_err(classify)?;
-    connect::identify(connection)?;
+/// Tag rows are sorted by SQLite, in its temporary files where they exceed its cache. Streams are followed part by part: the
+/// log is read once for each part, so that memory does not grow with it.
+pub(super) fn verify(connection: &Connection, depth: Depth, watcher: &mut dyn Watcher) -> Result<Report, Error> {
     let schema = connect::check_schema(connection);
     let (pages_bad, origin) = (integrity_findings(connection), connect::origin(connection).ok());
-    let mut verifier = with_head(connection, |head| Verifier::new(origin, head));
+    let parts = parts(connection);
+    let begin = |number| {
+        let of = Part { number, of: parts, bodies: depth == Depth::Whole };
+        with_head(connection, |head| Verifier::of_part(origin.clone(), head, of))
+    };
+    let mut verifier = begin(0);
     if schema.is_err() {
         verifier.add(Code::Schema, None);
     }
     for _ in 0..pages_bad {
         verifier.add(Code::StorePages, None);
     }
-    if walk(connection, &mut verifier, visit).is_err() {
+    if walk(connection, &mut verifier, depth, watcher).is_err() {
         // The row after the last one read cannot be read, nor anything behind it.
         verifier.add(Code::StorePages, Some(verifier.next_index()));
     }
-    Ok(verifier.finish())
+    let mut report = verifier.finish();
+    for number in 1..parts {
+        let mut verifier = begin(number);
+        // That a row cannot be read is told already.
+        let _ = walk(connection, &mut verifier, Depth::Headers, &mut Nobody);
+        report.join(verifier.finish());
+    }
+    Ok(report)
+}
+
+/// Who is shown nothing.
+struct Nobody;
+
+impl Watcher for Nobody {
+    fn entry(&mut self, _: u64, _: &Header, _: &str) {}
+}
+
+/// In how many parts the streams are followed.
+fn parts(connection: &Connection) -> u64 {
+    let count = connection.query_row("SELECT count(*) FROM entries NOT INDEXED", [], |row| row.get::<_, i64>(0));
+    let entries = count.ok().and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
+    entries.div_ceil(PART_ENTRIES).clamp(1, PARTS_MAX)
 }
 
 /// Counts what SQLite itself finds wrong: pages, indices that do not match their table, types. At most 100.
@@ -73,17 +85,23 @@ fn with_head<T>(connection: &Connection, make: impl FnOnce(Option<HeadRow<'_>>) 
 }
 
 /// Walks entries and tags together by leaf index. A value too large to be right is replaced by a number, which is found.
-fn walk(connection: &Connection, verifier: &mut Verifier, visit: Visit<'_>) -> rusqlite::Result<()> {
+fn walk(
+    connection: &Connection,
+    verifier: &mut Verifier,
+    depth: Depth,
+    watcher: &mut dyn Watcher,
+) -> rusqlite::Result<()> {
+    let (body, tags) = if depth == Depth::Whole { ("body", "") } else { ("0", " LIMIT 0") };
     let mut entries = connection.prepare(&format!(
         "SELECT gseq, iif(octet_length(stream) <= 64, stream, 0), iif(octet_length(seq) <= 64, seq, x''), \
          iif(octet_length(leaf) <= 64, leaf, 0), iif(octet_length(nonce) <= 64, nonce, 0), \
-         iif(octet_length(header) <= 4096, header, 0), iif(octet_length(body) <= {BODY_BYTES_MAX}, body, 0) \
+         iif(octet_length(header) <= 4096, header, 0), iif(octet_length({body}) <= {BODY_BYTES_MAX}, {body}, 0) \
          FROM entries NOT INDEXED ORDER BY gseq"
     ))?;
-    let mut tags = connection.prepare(
+    let mut tags = connection.prepare(&format!(
         "SELECT gseq, iif(octet_length(kind) <= 64, kind, 0), version, iif(octet_length(hash) <= 64, hash, 0) \
-         FROM tags ORDER BY gseq",
-    )?;
+         FROM tags ORDER BY gseq{tags}"
+    ))?;
     let (mut entries, mut tags) = (entries.query([])?, tags.query([])?);
     tags.advance()?;
     while let Some(row) = entries.next()? {
@@ -103,8 +121,12 @@ fn walk(connection: &Connection, verifier: &mut Verifier, visit: Visit<'_>) -> r
             header: cell(row, 5)?,
             body: cell(row, 6)?,
         };
-        if let Some((header, body)) = verifier.entry(&row) {
-            visit(verifier.next_index() - 1, &header, body);
+        let sound = verifier.entry(&row);
+        if let (Cell::Text(header), Some(tree)) = (row.header, verifier.tree_behind(leaf_index)) {
+            watcher.leaf(header, tree);
+        }
+        if let Some((header, body)) = sound {
+            watcher.entry(verifier.next_index() - 1, &header, body);
         }
     }
     while let Some(tag) = current(&tags)? {
