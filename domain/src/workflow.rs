@@ -1,5 +1,6 @@
 //! The workflow as two constant tables: the steps, and the rules that say which event starts or resumes them. The embedded
-//! runner walks them; Step Functions and EventBridge get them rendered (`asl`, `rules`). Nothing else knows the order.
+//! runner walks them; Step Functions, EventBridge and Lambda get them rendered (`asl`, `rules`, `functions`). Nothing else knows
+//! the order.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 pub mod asl;
+pub mod functions;
 pub mod rules;
 
 pub use rules::{Action, RULES, Rule};

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::functions::Wake;
 use super::*;
 use crate::events::SOURCE;
 
@@ -28,6 +29,39 @@ fn the_rendered_state_machine_is_the_checked_in_one() {
 #[test]
 fn the_rendered_rules_are_the_checked_in_ones() {
     is_current("rules.json", &rules::render());
+}
+
+#[test]
+fn the_rendered_functions_are_the_checked_in_ones() {
+    is_current("functions.json", &functions::render());
+}
+
+#[test]
+fn a_function_has_a_name_of_its_own_and_no_stream_alone_wakes_it() {
+    for service in functions::SERVICES {
+        assert_eq!(Step::from_name(service.name), None, "{}", service.name);
+        assert_eq!(functions::SERVICES.iter().filter(|other| other.name == service.name).count(), 1);
+        let by_stream = |wake: &Wake| matches!(wake, Wake::LedgerStream | Wake::HeadStream);
+        let by_clock = |wake: &Wake| matches!(wake, Wake::Every { minutes } if *minutes > 0);
+        assert!(!service.woken_by.iter().any(by_stream) || service.woken_by.iter().any(by_clock), "{}", service.name);
+        assert!(service.woken_by.iter().filter(|wake| by_clock(wake)).count() <= 1, "{}", service.name);
+        assert!(service.timeout_s <= functions::LONGEST_S, "{}", service.name);
+    }
+    assert!(STEPS.iter().all(|row| row.timeout_s <= functions::LONGEST_S));
+}
+
+#[test]
+fn every_state_names_a_function_of_the_table() {
+    let machine: Value = serde_json::from_str(&asl::render()).unwrap();
+    let table: Value = serde_json::from_str(&functions::render()).unwrap();
+    let mut named: Vec<String> = Vec::new();
+    for state in machine["States"].as_object().unwrap().values() {
+        let Some(function) = state["Parameters"]["FunctionName"].as_str() else { continue };
+        let name = function.strip_prefix("${").unwrap().strip_suffix("_function_arn}").unwrap().replace('_', "-");
+        assert!(table["functions"][&name]["woken_by"].as_array().unwrap().contains(&"workflow".into()), "{name}");
+        named.push(name);
+    }
+    assert_eq!(named.len(), STEPS.len() - 1);
 }
 
 #[test]
