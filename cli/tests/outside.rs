@@ -134,3 +134,77 @@ fn a_quorum_without_witnesses_is_a_mistake_of_the_command_line() {
     assert_eq!(verify(&place, &["--checkpoint", "no-such-file", "--vkey", "key"]).code, 2);
     assert_eq!(verify(&place, &["--checkpoint", "held", "--vkey", "no+such+key"]).code, 2);
 }
+
+#[test]
+fn a_trigger_under_a_name_that_sqlite_keeps_for_itself_is_found_and_nothing_is_appended_beside_it() {
+    let place = processed();
+    place.sql(
+        "PRAGMA writable_schema = ON; INSERT INTO sqlite_schema(type, name, tbl_name, rootpage, sql) VALUES \
+         ('trigger', 'sqlite_t', 'tags', 0, 'CREATE TRIGGER sqlite_t AFTER INSERT ON tags BEGIN DELETE FROM tags; END')",
+    );
+    let done = verify(&place, &["--checkpoint", "held", "--vkey", "key"]);
+    assert_eq!((done.code, codes(&done)), (3, vec!["schema"]), "{}", done.stdout);
+    assert_eq!(place.run(&["process"]).path("in/mr").done().code, 3);
+}
+
+#[test]
+fn a_rollback_journal_beside_the_ledger_is_refused_by_whoever_reads_and_whoever_would_play_it_in() {
+    let place = processed();
+    let journal = place.path("store/ledger.sqlite-journal");
+    fs::write(&journal, b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7 and pages of somebody else").expect("written");
+    for line in [&["verify"][..], &["checkpoint"], &["history", "--all"]] {
+        assert_eq!(place.run(line).done().code, 3, "{line:?}");
+        assert!(journal.exists(), "{line:?} leaves what it refuses");
+    }
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_published_file_keeps_nobody_waiting() {
+    for name in ["log/0/checkpoint", "log/vkeys"] {
+        let place = processed();
+        let path = place.path("store").join(name);
+        fs::remove_file(&path).expect("removed");
+        assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo").success());
+        assert_ne!(verify(&place, &["--checkpoint", "held", "--vkey", "key"]).code, 0, "{name}");
+    }
+}
+
+#[test]
+fn a_store_whose_ledger_is_gone_is_not_taken_for_a_published_log() {
+    let place = processed();
+    for name in ["checkpoint", "tile"] {
+        fs::rename(place.path("store/log/0").join(name), place.path("store").join(name)).expect("moved");
+    }
+    fs::remove_file(place.path("store/ledger.sqlite")).expect("removed");
+    assert_eq!(place.run(&["verify", "--checkpoint", "held", "--vkey", "key"]).done().code, 3);
+}
+
+#[test]
+fn a_log_before_a_recovery_that_was_taken_away_is_missed() {
+    let place = processed();
+    let heads = ["--heads", "heads"];
+    let with_heads = |line: &[&str]| place.run(&[line, &heads[..]].concat()).done();
+    assert_eq!(with_heads(&["history", "--all"]).code, 0);
+    copy(&place, "store", "old");
+    assert_eq!(with_heads(&["history", "--all"]).code, 0);
+    fs::remove_dir_all(place.store()).expect("removed");
+    fs::rename(place.path("old"), place.store()).expect("put back");
+    assert_eq!(with_heads(&["recover", "--reason", "the disk was lost"]).code, 0);
+    let sound = verify(&place, &["--vkey", "key"]);
+    assert_eq!(sound.code, 0, "{}{}", sound.stdout, sound.stderr);
+    place.sql("DELETE FROM meta WHERE name = 'past'");
+    for more in [&[][..], &["--headers"]] {
+        let done = verify(&place, &[&["--vkey", "key"], more].concat());
+        assert_eq!((done.code, codes(&done)), (3, vec!["step_order"]), "{more:?}: {}", done.stdout);
+    }
+}
+
+#[test]
+fn a_key_of_another_log_is_not_a_key_of_this_one() {
+    let place = processed();
+    let key = fs::read_to_string(place.path("key")).expect("a key");
+    let public = ledger::note::VerifierKey::parse(key.trim()).expect("a key").public();
+    let other = "medimg/dev/00112233445566778899aabbccddeeff";
+    let renamed = ledger::note::VerifierKey::new(other, ledger::note::KeyKind::Ed25519, &public).expect("a key");
+    assert_eq!(verify(&place, &["--vkey", &renamed.to_string()]).code, 3);
+}

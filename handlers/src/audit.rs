@@ -106,6 +106,12 @@ pub fn audit_against(root: &Path, outside: &Outside, visit: &mut Visit<'_>) -> R
     let mut audit = Audit { past: reports, sealed, misstep: None, ledger: ledger.clone() };
     strangers(outside, &known, &mut ledger, audit.sealed.last_mut());
     audit.ledger = ledger;
+    // Which logs ended before a recovery stands in no entry but the first of the next log: the chain must begin with the first.
+    if known.first().is_some_and(|oldest| segments::number(oldest) > 0) {
+        let log = logs.first().filter(|_| logs.len() > 1).map(|(name, _)| name.clone());
+        let why = "a log that ended before a recovery is not there, although this one goes on from it";
+        audit.misstep = Some(Misstep { leaf_index: 0, stream: String::new(), seq: 0, log, why });
+    }
     if !audit.is_sound() || outside.headers_only {
         return Ok(audit);
     }

@@ -98,7 +98,10 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
 /// The store, where it holds a published log and no ledger.
 fn published_alone(store: &Path) -> Option<PathBuf> {
     let alone = store.join("checkpoint").is_file() && store.join("tile").is_dir();
-    (alone && !store.join("ledger.sqlite").exists()).then(|| store.to_owned())
+    // Where anything else of a store lies its ledger is gone, and that must not look like a copy of what was published.
+    let of_a_store = ["ledger.sqlite", "sources.sqlite", "keys", "processed", "staging", "log"];
+    let is_store = of_a_store.iter().any(|name| store.join(name).symlink_metadata().is_ok());
+    (alone && !is_store).then(|| store.to_owned())
 }
 
 /// Reads what the verifier brings along.
@@ -223,7 +226,7 @@ pub(super) fn told(audit: &Audit, depth: Depth, style: Style) -> String {
     }
     if let Some(first_bad) = first_bad(audit) {
         text.push_str(&format!(
-            "first bad: {first_bad}; proved as it was written: the entries below {}\n",
+            "first bad: {first_bad}; proved by the head, and as they were written: the headers below {}\n",
             report.proved_below
         ));
     }

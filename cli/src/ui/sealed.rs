@@ -67,8 +67,8 @@ fn lines(sealed: &Sealed, entries: u64) -> Vec<String> {
                 let older = sealed.published.filter(|published| *published > size);
                 let older = older.map(|published| format!(" (older: {published} are sealed)")).unwrap_or_default();
                 format!(
-                    "checkpoint {number} that you gave{older}: {} are as they were when it was signed; nothing among them was \
-                     changed, added, removed or put elsewhere since",
+                    "checkpoint {number} that you gave{older}: the headers of {} are as they were when it was signed; none was \
+                     changed, added, removed or put elsewhere since (a header holds the hash of its body)",
                     below(size)
                 )
             }

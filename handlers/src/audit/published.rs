@@ -2,9 +2,8 @@
 //!
 //! Memory: one bundle, the edge of the tree, and the ends of the streams of one part; a long log is read once for each part.
 
-use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ledger::tiles::{BUNDLE_BYTES_MAX, TILE_WIDTH, TileKind, TilePath, entries_of, tile_in};
 use ledger::verify::{Cell, Code, EntryRow, Report, Verifier};
@@ -14,6 +13,7 @@ use super::sealed;
 use super::trust::{self, Outside};
 use super::{Audit, strangers};
 use crate::error::{Error, Result};
+use crate::sealer::disk::open_plain;
 
 /// Entries whose streams are followed in one reading.
 const PART_ENTRIES: u64 = 1 << 20;
@@ -47,7 +47,7 @@ pub fn audit_published(folder: &Path, outside: &Outside) -> Result<Audit> {
 fn origin(folder: &Path) -> Result<Origin> {
     let mut bytes = Vec::new();
     let tried = "read the checkpoint of a published log";
-    let file = File::open(folder.join(crate::sealer::folder::CHECKPOINT)).map_err(|error| match error.kind() {
+    let file = open_plain(&folder.join(crate::sealer::folder::CHECKPOINT)).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::damaged("log_missing", format!("{tried}: there is none"), None),
         _ => Error::store(tried, error),
     })?;
@@ -117,7 +117,7 @@ fn bundle(folder: &Path, path: TilePath, verifier: &mut Verifier, mut watch: Opt
 fn any_of(folder: &Path, path: TilePath) -> Option<Vec<u8>> {
     [path, path.full()].iter().find_map(|path| {
         let mut bytes = Vec::new();
-        let file = File::open(PathBuf::from(folder).join(path.to_string())).ok()?;
+        let file = open_plain(&folder.join(path.to_string())).ok()?;
         file.take(BUNDLE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).ok()?;
         Some(bytes)
     })

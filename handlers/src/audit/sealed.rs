@@ -3,7 +3,6 @@
 //! Memory: the checkpoints that were given, a page of those that the store keeps, the edge of the tree.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +14,7 @@ use super::tiles::{Found, Tiles};
 use super::trust::{self, Outside, Signed, Trust};
 use crate::commit::ledger_error;
 use crate::error::Result;
+use crate::sealer::disk::open_plain;
 
 /// Checkpoints of the store that are held in memory at once.
 const PAGE: u32 = 256;
@@ -201,7 +201,10 @@ impl Watch {
         let newest = self.plan.sealed.kept_newest?;
         if self.seen.kept.is_empty() && self.seen.kept_from <= newest {
             let store = self.plan.store.as_ref()?;
-            let page = kept_checkpoints(store, self.seen.kept_from, newest, PAGE).ok()?;
+            let page = kept_checkpoints(store, self.seen.kept_from, newest, PAGE).unwrap_or_else(|_| {
+                self.seen.findings.push(whole(Code::CheckpointForm, "the checkpoints that are kept"));
+                Vec::new()
+            });
             self.seen.kept_from = page.last().map_or(newest + 1, |(size, _)| size + 1);
             self.seen.kept.extend(page);
         }
@@ -280,7 +283,10 @@ impl Plan {
         let mut plan = Self { sealed, trust, folder: folder.to_owned(), claims, published, store: None, findings };
         let what = "the published checkpoint";
         let bytes = read_note(&folder.join(crate::sealer::folder::CHECKPOINT));
-        match bytes.map(|bytes| plan.trust.read(&bytes)) {
+        // Where checkpoints are given, the quorum is asked of those: the published one may be younger than its cosignatures.
+        let given = !outside.checkpoints.is_empty();
+        let read = |bytes: Vec<u8>| if given { plan.trust.read_published(&bytes) } else { plan.trust.read(&bytes) };
+        match bytes.map(read) {
             None => {}
             Some(Err(code)) => plan.findings.push(whole(code, what)),
             Some(Ok(signed)) => {
@@ -325,7 +331,7 @@ pub(super) fn given_name(number: usize) -> String {
 /// Reads a note; one that is too long is cut, and then none. A file that is there and cannot be read is an empty note, which is none.
 fn read_note(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    match File::open(path) {
+    match open_plain(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(_) => Some(bytes),
         Ok(file) => {

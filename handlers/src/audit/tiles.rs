@@ -3,7 +3,7 @@
 //! Memory: the edge of the tree, and one tile.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,8 @@ use ledger::tiles::{
 };
 use ledger::verify::{Code, Finding};
 use ledger::{Frontier, LeafHash, RootHash};
+
+use crate::sealer::disk::open_plain;
 
 /// Folders below `tile/` are nested as deep as indices have groups of three digits, and a level.
 const DEPTH_MAX: usize = 9;
@@ -164,7 +166,7 @@ impl Tiles {
     fn read(&self, path: &TilePath) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         // One byte more than a tile may have shows that it is none.
-        let file = File::open(self.folder.join(path.to_string())).ok()?;
+        let file = open_plain(&self.folder.join(path.to_string())).ok()?;
         file.take(BUNDLE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).ok()?;
         Some(bytes)
     }

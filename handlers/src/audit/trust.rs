@@ -4,10 +4,12 @@ use std::path::Path;
 
 use ledger::note::{KeyKind, Note, VerifierKey};
 use ledger::verify::Code;
+use ledger::witness::AHEAD_S_MAX;
 use ledger::{Checkpoint, Origin};
 
 use crate::error::Result;
 use crate::sealer::verifier_keys;
+use crate::surroundings::{Surroundings as _, System};
 
 /// More checkpoints than this are given by no person.
 pub const GIVEN_MAX: usize = 1_000;
@@ -46,6 +48,8 @@ pub(super) struct Trust {
     ever: Vec<VerifierKey>,
     witnesses: Vec<VerifierKey>,
     quorum: usize,
+    /// A cosignature behind this time does not count; seconds since 1970.
+    latest_s: u64,
 }
 
 impl Trust {
@@ -53,29 +57,35 @@ impl Trust {
     pub(super) fn of(origin: &Origin, outside: &Outside, listed: &[VerifierKey]) -> Self {
         // One key may sign the logs before and behind a recovery: it then has the name of each.
         let named = |key: &VerifierKey| VerifierKey::new(origin.as_str(), KeyKind::Ed25519, &key.public()).ok();
-        let ours = |keys: &[VerifierKey]| -> Vec<VerifierKey> {
-            keys.iter().filter(|key| key.kind() == KeyKind::Ed25519).filter_map(named).collect()
-        };
+        let base = |name: &str| name.split('#').next().unwrap_or_default().to_owned();
+        let is_ours = |key: &&VerifierKey| key.kind() == KeyKind::Ed25519 && base(key.name()) == base(origin.as_str());
+        let ours =
+            |keys: &[VerifierKey]| -> Vec<VerifierKey> { keys.iter().filter(is_ours).filter_map(named).collect() };
         let (given, listed) = (ours(&outside.keys), ours(listed));
         let ever = given.iter().chain(&listed).cloned().collect();
         let keys = if outside.keys.is_empty() { listed } else { given };
         let kind = |key: &&VerifierKey| key.kind() == KeyKind::Cosignature;
         let witnesses = outside.witnesses.iter().filter(kind).cloned().collect();
-        Self { origin: origin.clone(), keys, ever, witnesses, quorum: outside.quorum }
+        let latest_s = System.now_ms() / 1_000 + AHEAD_S_MAX;
+        Self { origin: origin.clone(), keys, ever, witnesses, quorum: outside.quorum, latest_s }
     }
 
     /// Reads a checkpoint that counts: of this log, signed by a key that is trusted, and by enough witnesses.
     pub(super) fn read(&self, bytes: &[u8]) -> std::result::Result<Signed, Code> {
+        let signed = self.read_published(bytes)?;
+        if signed.witnesses < self.quorum { Err(Code::CheckpointQuorum) } else { Ok(signed) }
+    }
+
+    /// Reads a checkpoint as [`Trust::read`] does, however few witnesses have signed it: they are asked after it was published.
+    pub(super) fn read_published(&self, bytes: &[u8]) -> std::result::Result<Signed, Code> {
         let (note, checkpoint) = self.form(bytes)?;
         note.verify(&self.keys).map_err(|_| Code::CheckpointSignature)?;
         let witnesses = match note.verify(&self.witnesses) {
-            Ok(verified) => verified.len(),
+            // One that names a time that has not come says nothing of now.
+            Ok(verified) => verified.iter().filter(|one| one.at_s.is_some_and(|at_s| at_s <= self.latest_s)).count(),
             Err(ledger::note::NoteError::NoKnownKey) => 0,
             Err(_) => return Err(Code::CheckpointSignature),
         };
-        if witnesses < self.quorum {
-            return Err(Code::CheckpointQuorum);
-        }
         Ok(Signed { checkpoint, witnesses })
     }
 

@@ -56,7 +56,7 @@ fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 impl Disk for RealDisk {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         use io::Read as _;
-        let Some(file) = found(File::open(path))? else { return Ok(None) };
+        let Some(file) = found(open_plain(path))? else { return Ok(None) };
         let mut bytes = Vec::new();
         file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
@@ -135,5 +135,17 @@ impl Disk for RealDisk {
             }
         }
         Err(io::Error::new(io::ErrorKind::TimedOut, "another process holds the lock of the publication"))
+    }
+}
+
+/// Opens a file for reading, and nothing else: whoever opens a pipe that nobody writes to waits for ever.
+pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits();
+    let file = fs::OpenOptions::new().read(true).custom_flags(nonblocking.cast_signed()).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"))
     }
 }

@@ -11,7 +11,7 @@ use ledger::Origin;
 use ledger::note::VerifierKey;
 use ledger::seal::{KeyInMemory, Signer as _};
 
-use super::disk::{Disk as _, RealDisk};
+use super::disk::{Disk as _, RealDisk, open_plain};
 use crate::error::{Error, Result};
 use crate::keys;
 
@@ -56,7 +56,7 @@ pub(super) fn of_seed(seed: &Key, origin: &Origin) -> Result<KeyInMemory> {
 /// `vkeys_damaged`, `store_io`.
 pub fn verifier_keys(root: &Path) -> Result<Vec<VerifierKey>> {
     let mut text = String::new();
-    match File::open(root.join("log").join("vkeys")) {
+    match open_plain(&root.join("log").join("vkeys")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         file => file.and_then(|file| file.take(LIST_BYTES_MAX).read_to_string(&mut text)),
     }

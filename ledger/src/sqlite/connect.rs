@@ -135,10 +135,15 @@ impl Snapshot {
     }
 }
 
+/// Returns the length of a file that SQLite keeps beside the store; 0 if there is none.
+fn beside(path: &Path, suffix: &str) -> u64 {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    std::fs::symlink_metadata(PathBuf::from(name)).map_or(0, |found| found.len())
+}
+
 fn file_state(path: &Path) -> FileState {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let log_bytes = std::fs::metadata(PathBuf::from(log)).map_or(0, |found| found.len());
+    let log_bytes = beside(path, "-wal");
     std::fs::metadata(path).map_or((0, None, log_bytes), |found| (found.len(), found.modified().ok(), log_bytes))
 }
 
@@ -207,6 +212,11 @@ pub(super) fn must_be_there(path: &Path) -> Result<(), Error> {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => Err(Error::NotALedger { source: None }),
         Ok(found) if found.len() == 0 => Err(Error::Missing),
+        // A store that is made has a write-ahead log and never a rollback journal, whose pages a writer would play into it
+        // while a reader does not see them. While it is made it has one page at most.
+        Ok(found) if found.len() > u64::from(PAGE_BYTES) && beside(path, "-journal") > 0 => {
+            Err(damaged("a rollback journal lies beside the store, which never has one"))
+        }
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::Missing),
         Err(error) => Err(Error::NoAccess { source: Some(Box::new(error)) }),
@@ -239,13 +249,20 @@ pub(super) fn identify(connection: &Connection) -> Result<i64, Error> {
 /// Whether the schema is the one that we made in its version, with nothing added: a trigger could change what an append writes.
 pub(super) fn check_schema(connection: &Connection) -> Result<(), Error> {
     let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).map_err(classify)?;
-    let sql = "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name LIMIT 8";
+    // Of the names that SQLite keeps for itself only the index of the key is allowed, which has no text: a trigger can be
+    // planted under such a name too.
+    let sql = "SELECT name, sql FROM sqlite_schema \
+               WHERE NOT (type = 'index' AND name = 'sqlite_autoindex_entries_1' AND tbl_name = 'entries' AND sql IS NULL) \
+               ORDER BY name LIMIT 8";
     let mut statement = connection.prepare(sql).map_err(classify)?;
-    let rows =
-        statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).map_err(classify)?;
-    let found: Vec<(String, String)> = rows.collect::<Result<_, _>>().map_err(classify)?;
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?));
+    let rows = statement.query_map([], read).map_err(classify)?;
+    let found: Vec<(String, Option<String>)> = rows.collect::<Result<_, _>>().map_err(classify)?;
     let made = || SCHEMA.iter().filter(|(_, since, _)| *since <= version);
-    let same = found.len() == made().count() && found.iter().zip(made()).all(|(f, s)| f.0 == s.0 && f.1 == s.2);
+    let is_made = |(found, made): (&(String, Option<String>), &(&str, i64, &str))| {
+        found.0 == made.0 && found.1.as_deref() == Some(made.2)
+    };
+    let same = found.len() == made().count() && found.iter().zip(made()).all(is_made);
     if same { Ok(()) } else { Err(damaged("the schema is not the one that was made")) }
 }
 
