@@ -207,14 +207,13 @@ pub(super) fn told(audit: &Audit, depth: Depth, style: Style) -> String {
         return text;
     }
     let mut text = format!("{} {size}\n", style.paint(Tone::Bad, "✗ the ledger is not what was written:"));
-    let line = |at: usize, finding: &Finding| {
-        let about = sealed::about(audit, at, finding).map(|what| format!(", {what}")).unwrap_or_default();
-        format!("{finding}{about}  {}\n", finding.code.meaning())
-    };
-    for (at, (log, report)) in audit.past.iter().enumerate() {
-        report.findings.iter().for_each(|finding| text.push_str(&format!("  {log}: {}", line(at, finding))));
+    let logs = audit.past.iter().map(|(log, report)| (format!("{log}: "), report)).chain([(String::new(), report)]);
+    for (at, (log, report)) in logs.enumerate() {
+        for (finding, about) in sealed::about(audit, at, &report.findings) {
+            let about = about.map(|what| format!(", {what}")).unwrap_or_default();
+            text.push_str(&format!("  {log}{finding}{about}  {}\n", finding.code.meaning()));
+        }
     }
-    report.findings.iter().for_each(|finding| text.push_str(&format!("  {}", line(audit.past.len(), finding))));
     if report.findings_count > report.findings.len() as u64 {
         text.push_str(&format!("  and {} more findings\n", report.findings_count - report.findings.len() as u64));
     }
@@ -243,13 +242,15 @@ fn object(audit: &Audit) -> Value {
         Some(FirstBad::NoEntry) => (None, false),
         None => (audit.misstep.as_ref().map(|misstep| misstep.leaf_index), false),
     };
-    let findings: Vec<Value> = report
-        .findings
-        .iter()
-        .map(|finding| {
+    let findings_of = |at: usize, report: &ledger::verify::Report| -> Vec<Value> {
+        let finding = |(finding, about): (&Finding, Option<&str>)| {
             json!({ "code": finding.code.code(), "leafindex": finding.leaf_index, "at_or_after": finding.at_or_after,
-                "meaning": finding.code.meaning(), "about": sealed::about(audit, audit.past.len(), finding) })
-        })
+                "meaning": finding.code.meaning(), "about": about })
+        };
+        sealed::about(audit, at, &report.findings).into_iter().map(finding).collect()
+    };
+    let findings: Vec<Value> = findings_of(audit.past.len(), report)
+        .into_iter()
         .chain(audit.misstep.iter().map(|misstep| {
             json!({ "code": "step_order", "leafindex": misstep.leaf_index, "at_or_after": false, "meaning": misstep.why,
                 "stream": misstep.stream, "seq": misstep.seq })
@@ -258,9 +259,11 @@ fn object(audit: &Audit) -> Value {
     let past: Vec<Value> = audit
         .past
         .iter()
-        .map(|(log, report)| {
+        .enumerate()
+        .map(|(at, (log, report))| {
             json!({ "log": log, "sound": report.is_sound(), "entries": report.entries,
-                "root": report.root.map(|root| root.base64()), "findings_count": report.findings_count })
+                "root": report.root.map(|root| root.base64()), "findings_count": report.findings_count,
+                "findings": findings_of(at, report) })
         })
         .collect();
     json!({

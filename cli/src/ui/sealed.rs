@@ -4,10 +4,15 @@ use handlers::audit::{Audit, Sealed};
 use ledger::verify::Finding;
 use serde_json::{Value, json};
 
-/// Of which file or checkpoint a finding of the log with this number is.
-pub(crate) fn about<'a>(audit: &'a Audit, at: usize, finding: &Finding) -> Option<&'a str> {
-    let sealed = audit.sealed.get(at)?;
-    sealed.about.iter().find(|(known, _)| known == finding).map(|(_, what)| what.as_str())
+/// Of which file or checkpoint each finding of the log with this number is. Findings that are alike are told apart by their order,
+/// which is the same in both lists.
+pub(crate) fn about<'a>(audit: &'a Audit, at: usize, findings: &'a [Finding]) -> Vec<(&'a Finding, Option<&'a str>)> {
+    let mut rest: Vec<_> = audit.sealed.get(at).map(|sealed| sealed.about.iter().collect()).unwrap_or_default();
+    let mut name = |finding: &Finding| {
+        let place = rest.iter().position(|(known, _)| known == finding)?;
+        Some(rest.remove(place).1.as_str())
+    };
+    findings.iter().map(|finding| (finding, name(finding))).collect()
 }
 
 /// How many entries the log has that is the one with this number.
