@@ -70,7 +70,8 @@ fn main() {
             "gates": gates });
         std::fs::write(path, format!("{said:#}\n")).unwrap();
     }
-    if args.strict && gates.iter().any(|(_, holds)| !holds) {
+    // What other programs on the machine explain is told; without --strict only more than that fails.
+    if gates.iter().any(|(_, verdict)| *verdict == Verdict::Far || (args.strict && *verdict == Verdict::Short)) {
         std::process::exit(1);
     }
 }
@@ -91,14 +92,31 @@ fn of_store(args: &Args, entries: u64) -> Figures {
     figures
 }
 
-/// Every gate: what it says, and whether it holds.
-fn gates(figures: &[Figures]) -> Vec<(String, bool)> {
+/// How a figure stands to its gate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Holds,
+    /// Short by no more than [`NOISE`].
+    Short,
+    Far,
+}
+
+/// By how much of a gate other programs on the machine move a figure.
+const NOISE: f64 = 0.3;
+
+/// Every gate: what it says, and how the figure stands to it.
+fn gates(figures: &[Figures]) -> Vec<(String, Verdict)> {
     let mut gates = Vec::new();
     let mut gate = |name: String, value: f64, limit: f64, least: bool| {
-        let holds = if least { value >= limit } else { value <= limit };
-        let (bound, verdict) =
-            (if least { "at least" } else { "at most" }, if holds { "holds" } else { "DOES NOT HOLD" });
-        gates.push((format!("gate {name}: {value:.3}, {bound} {limit:.3}: {verdict}"), holds));
+        let within = |room: f64| if least { value >= limit * (1.0 - room) } else { value <= limit * (1.0 + room) };
+        let verdict = match (within(0.0), within(NOISE)) {
+            (true, _) => Verdict::Holds,
+            (false, true) => Verdict::Short,
+            (false, false) => Verdict::Far,
+        };
+        let bound = if least { "at least" } else { "at most" };
+        let said = if verdict == Verdict::Holds { "holds" } else { "SHORT" };
+        gates.push((format!("gate {name}: {value:.3}, {bound} {limit:.3}: {said}"), verdict));
     };
     for figures in figures {
         let entries = figures.entries;
