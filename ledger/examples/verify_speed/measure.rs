@@ -116,7 +116,9 @@ fn memory_mb() -> f64 {
 }
 
 pub(crate) fn now() -> String {
-    UtcMillis::from_system_time(SystemTime::now()).to_string()
+    // Whole seconds, as every file of results has them.
+    let now = UtcMillis::from_system_time(SystemTime::now()).to_string();
+    now.split('.').next().map_or(now.clone(), |seconds| format!("{seconds}Z"))
 }
 
 pub(crate) fn commit() -> String {
