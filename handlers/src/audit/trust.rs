@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ledger::note::{KeyKind, Note, VerifierKey};
 use ledger::verify::Code;
-use ledger::witness::AHEAD_S_MAX;
+use ledger::witness::{QuorumError, witnessed};
 use ledger::{Checkpoint, Origin};
 
 use crate::error::Result;
@@ -48,8 +48,8 @@ pub(super) struct Trust {
     ever: Vec<VerifierKey>,
     witnesses: Vec<VerifierKey>,
     quorum: usize,
-    /// A cosignature behind this time does not count; seconds since 1970.
-    latest_s: u64,
+    /// The time of the verification, in seconds since 1970.
+    now_s: u64,
 }
 
 impl Trust {
@@ -66,8 +66,8 @@ impl Trust {
         let keys = if outside.keys.is_empty() { listed } else { given };
         let kind = |key: &&VerifierKey| key.kind() == KeyKind::Cosignature;
         let witnesses = outside.witnesses.iter().filter(kind).cloned().collect();
-        let latest_s = System.now_ms() / 1_000 + AHEAD_S_MAX;
-        Self { origin: origin.clone(), keys, ever, witnesses, quorum: outside.quorum, latest_s }
+        let now_s = System.now_ms() / 1_000;
+        Self { origin: origin.clone(), keys, ever, witnesses, quorum: outside.quorum, now_s }
     }
 
     /// Reads a checkpoint that counts: of this log, signed by a key that is trusted, and by enough witnesses.
@@ -80,11 +80,11 @@ impl Trust {
     pub(super) fn read_published(&self, bytes: &[u8]) -> std::result::Result<Signed, Code> {
         let (note, checkpoint) = self.form(bytes)?;
         note.verify(&self.keys).map_err(|_| Code::CheckpointSignature)?;
-        let witnesses = match note.verify(&self.witnesses) {
-            // One that names a time that has not come says nothing of now.
-            Ok(verified) => verified.iter().filter(|one| one.at_s.is_some_and(|at_s| at_s <= self.latest_s)).count(),
-            Err(ledger::note::NoteError::NoKnownKey) => 0,
-            Err(_) => return Err(Code::CheckpointSignature),
+        let witnesses = match witnessed(&note, &self.witnesses, 1, self.now_s) {
+            Ok(counted) => counted.len(),
+            Err(QuorumError::Signature { .. }) => return Err(Code::CheckpointSignature),
+            // None of them has signed, or none is trusted.
+            Err(_) => 0,
         };
         Ok(Signed { checkpoint, witnesses })
     }

@@ -18,7 +18,7 @@ mod ports;
 mod sim;
 
 pub use bundle::{Bundle, BundleName};
-pub use cosign::{Cosigners, NoCosigners, consistency_proof};
+pub use cosign::consistency_proof;
 pub use error::SealError;
 pub use machine::{ENTRIES_OF_TURN_MAX, Sealer, Standing, Turn};
 #[cfg(feature = "sqlite")]
