@@ -40,7 +40,7 @@ pub const INLINE_BODY_BYTES_MAX: usize = 16 * 1024;
 /// How often one put is tried.
 const PUTS_MAX: u32 = 4;
 /// How long one call may take before its answer counts as lost.
-const CALL_TIME_MAX: Duration = Duration::from_secs(3);
+const CALL_TIME_MAX: Duration = Duration::from_secs(5);
 /// Pause before the second put; it doubles from then on.
 const PAUSE_MS: u64 = 40;
 
