@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows the pipeline's crates: a test that called into them would see what a user cannot.
 
+pub mod emulator;
 pub mod medimg;
 pub mod objects;
 pub mod random;

@@ -1,14 +1,16 @@
 //! The append-only, hashed ledger: what is written, how it is linked, and how anyone can check it (DESIGN §5).
 //!
 //! Without features the crate is pure: bytes, time and nonces come in as arguments. It knows no DICOM and no event but its
-//! envelope. `sqlite` adds the store on one machine, `faulty` a wrapper that fails on purpose, `conformance` the suite that
-//! every store must pass.
+//! envelope. `sqlite` adds the store on one machine and `dynamodb` that on AWS, `faulty` a wrapper that fails on purpose,
+//! `conformance` the suite that every store must pass.
 
 mod body;
 mod checkpoint;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod decision;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
 mod entry;
 mod error;
 #[cfg(feature = "faulty")]

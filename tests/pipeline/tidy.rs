@@ -211,6 +211,20 @@ fn aws_names_stand_in_the_adapters_only() {
     });
 }
 
+#[test]
+fn nothing_pulls_a_crate_of_aws_unless_it_is_asked_for() {
+    let tree = Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args(["tree", "--locked", "--workspace", "--prefix", "none", "--edges", "normal,build,dev"])
+        .output()
+        .expect("cargo lists the dependencies");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).expect("names are text");
+    assert!(tree.contains("\ntokio v"), "the tree was read");
+    let pulled: Vec<_> = tree.lines().filter(|line| line.starts_with("aws-") || line.starts_with("lambda_")).collect();
+    assert!(pulled.is_empty(), "without the features dynamodb and aws: {pulled:?}");
+}
+
 /// The lines of a file above its tests, which may do what they like.
 fn above_tests(text: &str) -> String {
     text.lines().take_while(|line| line.trim() != "#[cfg(test)]").map(|line| format!("{line}\n")).collect()

@@ -35,31 +35,34 @@ def make(folder):
     return subprocess.run(create, stdout=sys.stderr, check=False).returncode == 0
 
 
-def main():
+def install(folder, requirements):
+    """Makes the environment of these pins unless it stands, with as many of them as can be had; returns an exit code."""
     if sys.version_info < (3, 11):
         print(f"the oracles need Python 3.11 or newer, this is {sys.version.split()[0]}", file=sys.stderr)
         return NOT_RUN
-    folder = Path(sys.argv[1]).absolute()
     python = folder / "bin" / "python"
-    requirements = Path(sys.argv[2]) if len(sys.argv) > 2 else REQUIREMENTS
     digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     stamp = folder / "installed"
     if stamp.is_file() and stamp.read_text() == digest:
-        print(python)
         return 0
     if not make(folder):
         return NOT_RUN
-    if not pip_install(python, "-r", str(requirements)):
-        pins = [line for line in requirements.read_text().splitlines() if line and not line.startswith("#")]
-        missing = [pin for pin in pins if not pip_install(python, "--no-deps", pin)]
-        print(f"not installed: {', '.join(missing)}", file=sys.stderr)
-        if len(missing) == len(pins):
-            return NOT_RUN
-    else:
+    if pip_install(python, "-r", str(requirements)):
         # Only a complete environment is kept: an incomplete one is tried again at the next run.
         stamp.write_text(digest)
-    print(python)
-    return 0
+        return 0
+    pins = [line for line in requirements.read_text().splitlines() if line and not line.startswith("#")]
+    missing = [pin for pin in pins if not pip_install(python, "--no-deps", pin)]
+    print(f"not installed: {', '.join(missing)}", file=sys.stderr)
+    return NOT_RUN if len(missing) == len(pins) else 0
+
+
+def main():
+    folder = Path(sys.argv[1]).absolute()
+    status = install(folder, Path(sys.argv[2]) if len(sys.argv) > 2 else REQUIREMENTS)
+    if status == 0:
+        print(folder / "bin" / "python")
+    return status
 
 
 if __name__ == "__main__":
