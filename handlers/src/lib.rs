@@ -5,6 +5,8 @@
 pub mod acting;
 pub mod ask;
 pub mod audit;
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod backup;
 pub mod buffers;
 pub mod bus;
@@ -14,6 +16,7 @@ pub mod consumer;
 pub mod error;
 pub mod follow;
 pub mod forget;
+pub mod functions;
 pub mod heads;
 pub mod joined;
 pub mod keys;

@@ -1,0 +1,1 @@
+//! `Published` on S3: tiles and checkpoints.

@@ -1,0 +1,1 @@
+//! `Objects` and `Stored` on S3.

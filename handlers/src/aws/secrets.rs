@@ -1,0 +1,1 @@
+//! The keys of ids and pseudonyms, from Secrets Manager.

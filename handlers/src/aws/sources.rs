@@ -1,0 +1,1 @@
+//! `SourceTable` on DynamoDB.
