@@ -337,3 +337,15 @@ fn a_study_to_which_nothing_comes_is_complete_while_the_watch_goes_on() {
     assert_eq!(watching.ended(), Some(0));
     place.assert_whole();
 }
+
+#[test]
+fn while_nothing_comes_the_watch_says_that_the_log_lives_and_each_time_what_it_said_is_sealed() {
+    let place = Place::new();
+    place.input("one.dcm", &Object::ct(1, 1).file());
+    let mut watching = Watching::begin_with(&place, &QUICK, &[("MEDIMG_HEARTBEAT_IDLE_MS", "500")]);
+    watching.wait_until("the object is delivered", |watching| watching.delivered() == 1);
+    // The second comes only when the first is sealed.
+    watching.wait_until("the log lives", |watching| count(watching.place, "ledger.heartbeat") >= 2);
+    assert_eq!(watching.ended(), Some(0));
+    place.assert_whole();
+}
